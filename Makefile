@@ -1,0 +1,64 @@
+# The same targets for people and CI. `make run` and `make test` install what is missing first.
+#   VENV         where the environment lives                     (default .venv)
+#   PYTHON       the Python that creates it, 3.11 or newer       (default: the first one found)
+#   TORCH_INDEX  a package index that has CPU builds of torch    (optional; see README.md)
+#   KB_HOME      where documents, database and index are stored  (default .kb)
+
+VENV ?= .venv
+PYTHON ?= $(shell scripts/find_python.sh)
+KB_HOME ?= $(CURDIR)/.kb
+export KB_HOME
+export HNSWLIB_NO_NATIVE ?= 1
+
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+SOURCES := kb ingest retrieval llm ui
+MODELS := $(if $(KB_MODELS),$(KB_MODELS),$(VENV)/share/kb/models)
+GOLDEN := tests/evals/golden.jsonl
+
+.PHONY: run install test check fix eval bench samples clean
+
+run: $(VENV)/.installed models ## install, ingest docs/, answer one question, start API and UI
+	@$(BIN)/kb run
+
+install: $(VENV)/.installed-test models ## everything that running and testing need
+
+test: $(VENV)/.installed-test models ## the test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-test ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fix: $(VENV)/.installed-test ## let the linter mend what it can
+	$(BIN)/ruff check --fix .
+
+eval: $(VENV)/.installed-test models ## golden questions over docs/ against the committed baseline
+	$(BIN)/kb eval golden
+
+bench: $(VENV)/.installed models ## latency over HTTP at 1, 4 and 16 clients, both modes
+	$(BIN)/python bench/latency.py
+
+$(VENV)/bin/python:
+	@scripts/check_machine.sh "$(PYTHON)"
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "installing kb into $(VENV) (several minutes the first time)"
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+	@echo "installing kb and its test tools into $(VENV) (several minutes the first time)"
+	@$(PIP_INSTALL) -e '.[test]'
+	@touch $@ $(VENV)/.installed
+
+.PHONY: models
+models:
+	@[ -f $(MODELS)/encoder/model.safetensors ] && [ -f $(MODELS)/writer/model.safetensors ] || $(BIN)/kb model install
+
+clean: ## remove caches and the stored data of `make run`; the environment stays
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info $(CURDIR)/.kb
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
