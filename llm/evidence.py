@@ -105,7 +105,7 @@ def _grow(text: str, sentences: Sequence[tuple[int, int]], first: int, last: int
 
 
 def _cut(text: str, start: int, end: int, spans: Sequence[tuple[int, int]], limit: int) -> tuple[int, int]:
-    """A window of about `limit` inside one overlong stretch, around the best span; the start is kept when it is near."""
+    """About `limit` characters of one overlong stretch, around the best span; its start is kept when that is near."""
     span_start, span_end = spans[0] if spans else (start, start)
     span_end = min(span_end, span_start + 2 * limit)
     if visible_length(text[start:span_end]) <= 2 * limit:
