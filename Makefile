@@ -2,12 +2,10 @@
 #   VENV         where the environment lives                     (default .venv)
 #   PYTHON       the Python that creates it, 3.11 or newer       (default: the first one found)
 #   TORCH_INDEX  a package index that has CPU builds of torch    (optional; see README.md)
-#   KB_HOME      where documents, database and index are stored  (default .kb)
+#   KB_HOME      where documents, database and index are stored  (default ~/.kb)
 
 VENV ?= .venv
 PYTHON ?= $(shell scripts/find_python.sh)
-KB_HOME ?= $(CURDIR)/.kb
-export KB_HOME
 export HNSWLIB_NO_NATIVE ?= 1
 
 BIN := $(VENV)/bin
@@ -59,6 +57,6 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 models:
 	@[ -f $(MODELS)/encoder/model.safetensors ] && [ -f $(MODELS)/writer/model.safetensors ] || $(BIN)/kb model install
 
-clean: ## remove caches and the stored data of `make run`; the environment stays
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info $(CURDIR)/.kb
+clean: ## remove caches and builds; the environment and stored documents stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
