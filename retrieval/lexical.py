@@ -173,7 +173,7 @@ def count_terms(text: str) -> TermCounts:
 
 
 def pack_terms(text: str) -> bytes:
-    """Pack the terms of `text`, 6 bytes each: all hashes (little-endian uint32, ascending), then all counts (uint16)."""
+    """Pack the terms of `text`, 6 bytes each: hashes (little-endian uint32, ascending), then counts (uint16)."""
     counted = count_terms(text)
     return counted.hashes.astype("<u4").tobytes() + counted.counts.astype("<u2").tobytes()
 
