@@ -21,7 +21,8 @@ ENABLE = "apt-get install postgresql"
 
 def find_programs() -> Path | None:
     """The folder that holds initdb and postgres, newest version first."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name), reverse=True)
+    installed = Path("/usr/lib/postgresql").glob("*/bin")
+    folders = sorted(installed, key=lambda folder: int(folder.parent.name), reverse=True)
     on_path = shutil.which("initdb")
     if on_path:
         folders.insert(0, Path(on_path).resolve().parent)

@@ -183,7 +183,12 @@ def test_every_module_says_what_it_is():
 
 
 def test_nothing_unpickles_or_evaluates():
-    wrong = [f"{relative(path)} imports {name}" for path in SOURCES for name in imports(path) if name.split(".")[0] in FORBIDDEN_MODULES]
+    wrong = [
+        f"{relative(path)} imports {name}"
+        for path in SOURCES
+        for name in imports(path)
+        if name.split(".")[0] in FORBIDDEN_MODULES
+    ]
     wrong += [
         f"{relative(path)}:{node.lineno} calls {ast.unparse(node.func)}"
         for path in SOURCES
