@@ -74,12 +74,14 @@ def running(programs: Path) -> Iterator[PostgresServer]:
         subprocess.run(
             [programs / "initdb", "-D", data, "-U", "kb", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
             user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )
-        process = subprocess.Popen(
-            [programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off",
-             "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=60"],
-            user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=(folder / "log").open("wb"),
         )  # fmt: skip
+        options = ["listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+        command = [programs / "postgres", "-D", data, "-k", folder, "-c", "max_connections=60"]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*command, *(part for option in options for part in ("-c", option))],
+                user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=log,
+            )  # fmt: skip
         await_start(folder, process)
         yield PostgresServer(folder)
     finally:
