@@ -1,8 +1,8 @@
 """One error shape for every failure the API can answer with.
 
-Every error body is `{"error": {"code", "message", ...}}` with a true status code: use cases raise from `kb.errors`, the
-framework raises its own for unknown paths and malformed bodies, and both arrive here. What nobody foresaw becomes a 500 that
-names an identifier found in the log, and tells the caller nothing else.
+Every error body is `{"error": {"code", "message", ...}}` with a true status code: use cases raise from
+`kb.errors`, the framework raises its own for unknown paths and malformed bodies, and both arrive here. What
+nobody foresaw becomes a 500 that names an identifier found in the log, and tells the caller nothing else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What goes over the wire: bodies that come in (unknown fields are refused) and records that go out.
 
-Records are read from the attributes of the core's own dataclasses, field by field; nothing else of them leaves. Offsets `start`
-and `end` count characters of the text that `/v1/documents/{id}/text` returns.
+Records are read from the attributes of the core's own dataclasses, field by field; nothing else of them leaves.
+Offsets `start` and `end` count characters of the text that `/v1/documents/{id}/text` returns.
 """
 
 from __future__ import annotations

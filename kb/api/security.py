@@ -1,9 +1,10 @@
 """The gate in front of every route: who is asking, from which page, and how much they may send.
 
-Nothing is reachable unless it is let through here: a request gets its principal from this middleware alone, and the routes refuse
-a request that has none. On a loopback address without a token, the Host header must name the loopback (a page that rebinds its
-own name to 127.0.0.1 is refused) and a browser's Origin must be this very server (a page elsewhere cannot post here). Any other
-address needs the token, which is compared in constant time.
+Nothing is reachable unless it is let through here: a request gets its principal from this middleware alone, and
+the routes refuse a request that has none. On a loopback address without a token, the Host header must name the
+loopback (a page that rebinds its own name to 127.0.0.1 is refused) and a browser's Origin must be this very
+server (a page elsewhere cannot post here). Any other address needs the token, which is compared in constant
+time.
 """
 
 from __future__ import annotations
@@ -125,8 +126,8 @@ def _with_headers(send: Send) -> Send:
 class BodyLimit:
     """ASGI middleware that stops reading a body past its limit and answers 413.
 
-    `upload_bytes` bounds uploads of documents, `other_bytes` everything else. The limit holds while reading, so that a client
-    that announces no length, or a false one, cannot fill memory or disk.
+    `upload_bytes` bounds uploads of documents, `other_bytes` everything else. The limit holds while reading, so
+    that a client that announces no length, or a false one, cannot fill memory or disk.
     """
 
     def __init__(self, app: ASGIApp, *, upload_path: str, upload_bytes: int, other_bytes: int) -> None:

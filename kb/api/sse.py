@@ -1,8 +1,9 @@
 """Server-sent events out of a synchronous generator.
 
-The generator runs in the thread pool, one step at a time, so that a slow client slows it down and a client that leaves ends it:
-its `close` is called, and with it whatever it was generating. The first event is made before the response begins: what is
-refused is refused with a true status code. A failure after that can only be told inside the stream, as an `error` event.
+The generator runs in the thread pool, one step at a time, so that a slow client slows it down and a client that
+leaves ends it: its `close` is called, and with it whatever it was generating. The first event is made before
+the response begins: what is refused is refused with a true status code. A failure after that can only be told
+inside the stream, as an `error` event.
 """
 
 from __future__ import annotations
