@@ -1,7 +1,7 @@
-"""One database: SQLite (WAL, synchronous=FULL) in the home folder, or PostgreSQL by URL; brought up to date when opened.
+"""One database: SQLite (WAL, synchronous=FULL) in the home folder, or PostgreSQL by URL, upgraded when opened.
 
-`read` gives a session on one unchanging view of the data, `write` one whose work is kept whole or not at all. SQLite takes
-its write lock when a `write` begins, so two writers wait for each other instead of failing half-way. It knows
+`read` gives a session on one unchanging view of the data, `write` one whose work is kept whole or not at all. SQLite
+takes its write lock when a `write` begins, so two writers wait for each other instead of failing half-way. It knows
 no table.
 """
 

@@ -173,7 +173,7 @@ class Answer(Base):
     answered: Mapped[bool]
     mode: Mapped[str] = mapped_column(String(16))
     language: Mapped[str] = mapped_column(String(16))
-    confidence: Mapped[float]
+    confidence: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(UtcTime, default=now, index=True)
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
 

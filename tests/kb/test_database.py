@@ -46,7 +46,8 @@ def test_a_new_database_starts_at_change_zero(database: Database):
 
 def test_two_processes_may_open_a_new_database_at_once(database_url: str, tmp_path: Path):
     program = (
-        "import sys; from pathlib import Path; from kb.settings import Settings; from kb.database import open_database\n"
+        "import sys; from pathlib import Path\n"
+        "from kb.settings import Settings; from kb.database import open_database\n"
         "open_database(Settings(home=Path(sys.argv[1]), database_url=sys.argv[2])).close()"
     )
     started = [

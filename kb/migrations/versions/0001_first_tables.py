@@ -154,7 +154,7 @@ def create_answers() -> None:
         sa.Column("answered", sa.Boolean(), nullable=False),
         sa.Column("mode", sa.String(length=16), nullable=False),
         sa.Column("language", sa.String(length=16), nullable=False),
-        sa.Column("confidence", sa.Double(), nullable=False),
+        sa.Column("confidence", sa.Double(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
