@@ -1,0 +1,95 @@
+"""Use cases of training: the data folder goes in, trained files come out. Wires networks to the search's words.
+
+`llm` trains without knowing a search engine; the nearest wrong passages of a question come from here, by BM25.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from llm.encoder import Encoder
+from llm.reader import Calibration
+from llm.training.loop import Progress
+from llm.training.reader import ReaderKnobs, new_reader_net, save_reader, train_reader
+from llm.training.reader_data import reader_examples
+from llm.training.rows import Row, read_training_rows, split_by_passage
+from retrieval.lexical import count_terms, inverse_document_frequency, saturation
+
+HELD_OUT_ONE_IN = 30
+"""One passage in so many is kept from training: calibration is fitted on them, never on a dev file."""
+_NEAREST = 9
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Where a run reads and writes: `data` the rows, `models` the installed bases, `work` its resumable state,
+    `output` the shipped files; `examples` bounds how many are seen (None: all)."""
+
+    data: Path
+    models: Path
+    work: Path
+    output: Path
+    examples: int | None = None
+
+
+Say = Callable[[str], None]
+
+
+def _report(say: Say) -> Callable[[Progress], None]:
+    def report(progress: Progress) -> None:
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
+        say(f"step {progress.step}/{progress.steps}: {losses}; {progress.seconds_left / 60:.1f} minutes left")
+
+    return report
+
+
+def run_reader_training(run: TrainingRun, knobs: ReaderKnobs, say: Say) -> None:
+    """Train the reader on the rows of `run.data` and write it to `run.output`; a stopped run goes on from `run.work`.
+
+    The written reader carries a neutral calibration: `run_calibration` fits it. Raises ValueError for unusable data.
+    """
+    encoder = Encoder.load(run.models / "encoder")
+    rows = read_training_rows(run.data)
+    train_rows, _ = split_by_passage(rows.kept, HELD_OUT_ONE_IN)
+    say(f"{len(train_rows)} rows to train on; dropped: {rows.dropped or 'none'}")
+    made = reader_examples(train_rows, encoder.tokenizer, nearest_passages, knobs.seed)
+    order = np.random.default_rng(knobs.seed).permutation(len(made.examples))[: run.examples]
+    examples = [made.examples[i] for i in order]
+    say(f"{len(examples)} of {len(made.examples)} examples; {made.counts}")
+    net = new_reader_net(encoder, knobs)
+    train_reader(net, examples, run.work / "reader", knobs, _report(say))
+    facts: dict[str, object] = {
+        "examples": len(examples),
+        "rate": knobs.rate,
+        "batch": knobs.batch,
+        "frozen_layers": knobs.frozen,
+        "seed": knobs.seed,
+    }
+    save_reader(net, encoder, run.output, Calibration(), facts)
+    say(f"reader written to {run.output}")
+
+
+def nearest_passages(rows: Sequence[Row], passages: Sequence[str]) -> list[list[int]]:
+    """For each row the indices of the passages nearest to its question by BM25, best first, its own left out."""
+    counted = [count_terms(text) for text in passages]
+    mean = float(np.mean([one.length for one in counted])) if counted else 1.0
+    postings: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for number, one in enumerate(counted):
+        for term, weight in zip(one.hashes.tolist(), saturation(one.counts, one.length, mean).tolist(), strict=True):
+            postings[term].append((number, weight))
+    found: list[list[int]] = []
+    for row in rows:
+        scores: dict[int, float] = defaultdict(float)
+        for term in count_terms(row.question).hashes.tolist():
+            held = postings.get(term, [])
+            idf = float(inverse_document_frequency(len(passages), np.array([len(held)]))[0])
+            for number, weight in held:
+                scores[number] += idf * weight
+        best = sorted(scores, key=lambda i: (-scores[i], i))[: _NEAREST + 1]
+        found.append([i for i in best if passages[i] != row.context][:_NEAREST])
+    return found

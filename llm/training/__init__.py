@@ -1,0 +1,1 @@
+"""How the shipped networks are trained: data, one loop with the loss passed in, low-rank deltas, calibration."""
