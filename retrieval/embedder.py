@@ -17,6 +17,9 @@ from retrieval import lexical
 SEMANTIC_DIM: Final = 384
 VECTOR_DIM: Final = SEMANTIC_DIM + lexical.LEXICAL_DIM
 
+QUERY_CHARACTERS: Final = 2000
+"""How much of a query is read for its meaning; its words count to the end."""
+
 Kind = Literal["query", "passage"]
 Semantic = Callable[[Sequence[str], Kind], NDArray[np.float32]]
 """Texts to (n, 384) float32 rows of unit length."""
@@ -67,11 +70,14 @@ class HybridEmbedder:
         counted = lexical.count_terms(text)
         words = lexical.query_half(counted, weights.idf(counted.hashes))
         share = weights.lexical if np.any(words) else 0.0
-        query = np.concatenate([self._meaning(text, "query") * np.float32(1 - share), words * np.float32(share)])
+        query = np.concatenate(
+            [self._meaning(text[:QUERY_CHARACTERS], "query") * np.float32(1 - share), words * np.float32(share)]
+        )
         return _unit(query)
 
     def _meaning(self, text: str, kind: Kind) -> NDArray[np.float32]:
-        rows = np.asarray(self._semantic([text], kind), dtype=np.float32)
+        readable = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no text to a tokenizer
+        rows = np.asarray(self._semantic([readable], kind), dtype=np.float32)
         if rows.shape != (1, SEMANTIC_DIM):
             raise ValueError(f"the encoder returned shape {rows.shape} for one text, expected (1, {SEMANTIC_DIM})")
         norm = float(np.linalg.norm(rows[0]))
