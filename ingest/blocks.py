@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 
 from ingest.records import Dropped, Element, Kind, Parsed
 
@@ -62,9 +63,9 @@ class Blocks:
         """Remember that something was left out."""
         self.dropped.append(Dropped(what, reason, count))
 
-    def build(self, media_type: str, fallback_title: str) -> Parsed:
-        """The finished record. Without a title of its own the document takes its only top heading, else the fallback."""
-        title = " ".join(self.title.split()) or self._top_heading() or fallback_title
+    def build(self, media_type: str, name: str) -> Parsed:
+        """The finished record. Without a title of its own a document takes its top heading, else its file name."""
+        title = " ".join(self.title.split()) or self._top_heading() or PurePath(name).stem
         text, elements = lay_out(self.elements)
         return Parsed(title, text, elements, media_type, tuple(self.dropped))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from ingest.decode import decode
 from ingest.detect import DOCX, PPTX, XLSX, check_content
@@ -24,15 +24,6 @@ class Source:
     path: Path
     name: str
     media_type: str
-
-    @property
-    def stem(self) -> str:
-        """The name without its extension: the title of last resort."""
-        return PurePath(self.name).stem
-
-    def text(self, *, declares: bool = False) -> str:
-        """The decoded text."""
-        return decode(self.path.read_bytes(), self.name, declares=declares).text
 
 
 Parser = Callable[[Source], Parsed]
@@ -68,49 +59,49 @@ def _with_losses(source: Source, parse: Callable[[str], Parsed], *, declares: bo
 def _markdown() -> Parser:
     from ingest.parse_markdown import parse_markdown
 
-    return lambda source: _with_losses(source, lambda text: parse_markdown(text, source.stem))
+    return lambda source: _with_losses(source, lambda text: parse_markdown(text, source.name))
 
 
 def _plain() -> Parser:
     from ingest.parse_plain import parse_plain
 
-    return lambda source: _with_losses(source, lambda text: parse_plain(text, source.stem))
+    return lambda source: _with_losses(source, lambda text: parse_plain(text, source.name))
 
 
 def _org() -> Parser:
     from ingest.parse_org import parse_org
 
-    return lambda source: _with_losses(source, lambda text: parse_org(text, source.stem))
+    return lambda source: _with_losses(source, lambda text: parse_org(text, source.name))
 
 
 def _delimited() -> Parser:
     from ingest.parse_table import parse_delimited
 
-    return lambda source: _with_losses(source, lambda text: parse_delimited(text, source.stem, source.media_type))
+    return lambda source: _with_losses(source, lambda text: parse_delimited(text, source.name, source.media_type))
 
 
 def _workbook() -> Parser:
     from ingest.parse_table import parse_workbook
 
-    return lambda source: parse_workbook(source.path, source.stem)
+    return lambda source: parse_workbook(source.path, source.name)
 
 
 def _pdf() -> Parser:
     from ingest.parse_pdf import parse_pdf
 
-    return lambda source: parse_pdf(source.path, source.stem)
+    return lambda source: parse_pdf(source.path, source.name)
 
 
 def _xml() -> Parser:
     from ingest.parse_xml import parse_xml
 
-    return lambda source: parse_xml(source.path.read_bytes(), source.stem)
+    return lambda source: parse_xml(source.path.read_bytes(), source.name)
 
 
 def _html() -> Parser:
     from ingest.parse_unstructured import parse_html
 
-    return lambda source: _with_losses(source, lambda text: parse_html(text, source.stem), declares=True)
+    return lambda source: _with_losses(source, lambda text: parse_html(text, source.name), declares=True)
 
 
 def _rst() -> Parser:
@@ -118,7 +109,7 @@ def _rst() -> Parser:
     from ingest.parse_unstructured import parse_html
 
     return lambda source: _with_losses(
-        source, lambda text: parse_html(rst_to_html(text, source.name), source.stem, "text/x-rst")
+        source, lambda text: parse_html(rst_to_html(text, source.name), source.name, "text/x-rst")
     )
 
 
@@ -126,19 +117,19 @@ def _mail() -> Parser:
     from ingest.parse_mail import parse_mail
     from ingest.parse_unstructured import html_blocks
 
-    return lambda source: parse_mail(source.path.read_bytes(), source.stem, html_blocks)
+    return lambda source: parse_mail(source.path.read_bytes(), source.name, html_blocks)
 
 
 def _docx() -> Parser:
     from ingest.parse_unstructured import parse_docx
 
-    return lambda source: parse_docx(source.path, source.stem)
+    return lambda source: parse_docx(source.path, source.name)
 
 
 def _pptx() -> Parser:
     from ingest.parse_unstructured import parse_pptx
 
-    return lambda source: parse_pptx(source.path, source.stem)
+    return lambda source: parse_pptx(source.path, source.name)
 
 
 _LOADERS: dict[str, Callable[[], Parser]] = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
 from html.parser import HTMLParser
 
 from markdown_it import MarkdownIt
@@ -26,9 +25,7 @@ _WIDE = "\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
 _WIDE_BREAK = re.compile(f"(?<=[{_WIDE}])\n(?=[{_WIDE}])")
 
 
-@cache
-def _reader() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"maxNesting": 60}).enable(["table", "strikethrough"])
+_READER = MarkdownIt("commonmark", {"maxNesting": 60}).enable(["table", "strikethrough"])
 
 
 def parse_markdown(text: str, name: str, media_type: str = "text/markdown") -> Parsed:
@@ -40,7 +37,7 @@ def parse_markdown(text: str, name: str, media_type: str = "text/markdown") -> P
     body, tags = _TEMPLATE_TAG.subn("", body)
     if tags:
         blocks.drop("template tags", "instructions to a site generator", tags)
-    walk = _Walk(blocks, _reader().parse(body))
+    walk = _Walk(blocks, _READER.parse(body))
     walk.run()
     for what, count in sorted(walk.left_out.items()):
         blocks.drop(what, "not text", count)

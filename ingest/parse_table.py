@@ -12,7 +12,7 @@ import io
 import zipfile
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import openpyxl
 from openpyxl.cell.cell import Cell, MergedCell
@@ -71,11 +71,10 @@ def parse_workbook(path: Path, name: str) -> Parsed:
             _table(blocks, rows, number)
             if len(blocks.elements) == before:
                 blocks.elements.pop()
-        blocks.title = (book.properties.title or "").strip()
+        # A sheet's name must not become the title of the document.
+        blocks.title = (book.properties.title or "").strip() or PurePath(name).stem
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, TypeError, SyntaxError, OSError) as error:
         raise ParseFailure(f"{name} is damaged: it cannot be read as an Excel workbook ({error})") from error
-    # A sheet's name must not become the title of the document.
-    blocks.title = blocks.title or name
     return blocks.build(XLSX, name)
 
 

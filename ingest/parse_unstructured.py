@@ -38,6 +38,7 @@ from ingest.detect import DOCX, PPTX  # noqa: E402
 from ingest.records import Kind, Parsed, ParseFailure  # noqa: E402
 
 _DAMAGED = (zipfile.BadZipFile, KeyError, ValueError, AttributeError, TypeError, IndexError, OSError, etree.LxmlError)
+_NO_DETECTION = [""]  # unstructured would load 55 language profiles to label what we do not use
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _FURNITURE = frozenset({"nav", "footer", "aside", "form", "button", "dialog", "template", "noscript"})
 _SILENT = frozenset({"script", "style", "svg", "iframe", "object", "head"})
@@ -73,7 +74,7 @@ def html_blocks(text: str, name: str) -> Blocks:
     title = root.findtext(".//title")
     blocks.title = " ".join((title or "").split())
     _strip(root, blocks)
-    elements = partition_html(text=html.tostring(root, encoding="unicode"))
+    elements = partition_html(text=html.tostring(root, encoding="unicode"), languages=_NO_DETECTION)
     for element in elements:
         depth = element.metadata.category_depth
         if isinstance(element, Title) and depth is not None:
@@ -115,7 +116,7 @@ def parse_docx(path: Path, name: str) -> Parsed:
     try:
         document = docx.Document(str(path))
         headings = _outline(document)
-        elements = partition_docx(str(path), include_page_breaks=False)
+        elements = partition_docx(str(path), include_page_breaks=False, languages=_NO_DETECTION)
         blocks.title = (document.core_properties.title or "").strip()
     except (PackageNotFoundError, *_DAMAGED) as error:
         raise ParseFailure(f"{name} is damaged: it cannot be read as a Word document ({error})") from error
@@ -207,7 +208,9 @@ def parse_pptx(path: Path, name: str) -> Parsed:
             titles[number] = " ".join(shape.text_frame.text.split()) if shape is not None else ""
             frame = slide.notes_slide.notes_text_frame if slide.has_notes_slide else None
             notes[number] = frame.text.strip() if frame is not None else ""
-        elements = partition_pptx(str(path), include_page_breaks=False, include_slide_notes=False)
+        elements = partition_pptx(
+            str(path), include_page_breaks=False, include_slide_notes=False, languages=_NO_DETECTION
+        )
         blocks.title = (deck.core_properties.title or "").strip()
     except (SlidesNotFoundError, *_DAMAGED) as error:
         raise ParseFailure(f"{name} is damaged: it cannot be read as a presentation ({error})") from error
