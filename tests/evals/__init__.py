@@ -1,0 +1,1 @@
+"""Measured questions over the guide, and the checks that keep them honest."""
