@@ -22,22 +22,23 @@ FIELDS = {"id", "lang", "question", "kind", "doc", "evidence", "answers"}
 SHARED_AT_MOST = 0.5
 
 STOP_ENGLISH = frozenset(
-    """a about after all also an and any anything are as at be because been before being but by can cannot could did do
-    does doing don done each either else even ever every few for from get gets give given go goes got had has have having
-    he her here him his how i if in instead into is isn it its itself just let like ll lot many may me might more most
-    much must my need needs no not nothing now of off often on once one only or other our ourselves out over own per
-    please quite rather re s same shall should since so some something still such t than that the their them then there
-    these they thing things this those through to too under until up upon us use used uses using ve very want was way we
-    well were what when where whether which while who whom whose why will with within without won would yes yet you your
-    yourself""".split()
+    """a about after all also an and any anything are as at be because been before being but by can cannot could
+    did do does doing don done each either else even ever every few for from get gets give given go goes got had
+    has have having he her here him his how i if in instead into is isn it its itself just let like ll lot many
+    may me might more most much must my need needs no not nothing now of off often on once one only or other our
+    ourselves out over own per please quite rather re s same shall should since so some something still such t
+    than that the their them then there these they thing things this those through to too under until up upon us
+    use used uses using ve very want was way we well were what when where whether which while who whom whose why
+    will with within without won would yes yet you your yourself""".split()
 )
-STOP_CHINESE = (
-    "为什么 是不是 能不能 有没有 怎么样 怎么办 多长时间 什么 怎么 怎样 如何 为何 多少 多久 多长 多大 多快 哪些 哪个 哪里 哪种 哪几 "
-    "哪 几个 几种 几条 几秒 几天 几核 几维 几 可以 可不可以 能否 是否 需要 应该 应当 会不会 以及 或者 还是 如果 但是 因为 所以 "
-    "我们 它们 你们 他们 这个 那个 这些 那些 一个 一些 一次 一下 没有 已经 就是 的 了 吗 呢 吧 啊 么 是 在 有 会 能 要 该 和 与 或 "
-    "及 把 被 给 对 从 到 向 由 于 也 都 就 才 又 再 很 最 更 不 没 我 你 您 它 他 这 那 上 下 里 中 时 后 前 个 种 请 为 以 之 等 得 "
-    "着 过 用 做 说 让 想"
-).split()
+STOP_CHINESE = """
+    为什么 是不是 能不能 有没有 怎么样 怎么办 多长时间 什么 怎么 怎样 如何 为何 多少 多久 多长 多大
+    多快 哪些 哪个 哪里 哪种 哪几 哪 几个 几种 几 可以 可不可以 能否 是否 需要 应该 应当 会不会 以及
+    或者 还是 如果 但是 因为 所以 我们 它们 你们 他们 这个 那个 这些 那些 一个 一些 一次 一下 没有 已经
+    就是 的 了 吗 呢 吧 啊 么 是 在 有 会 能 要 该 和 与 或 及 把 被 给 对 从 到 向 由 于 也 都 就 才
+    又 再 很 最 更 不 没 我 你 您 它 他 这 那 上 下 里 中 时 后 前 个 种 请 为 以 之 等 得 着 过 用 做
+    说 让 想
+""".split()
 
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]+")
 _LATIN = re.compile(r"[a-z0-9]+(?:[.,_-][a-z0-9]+)*")
