@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from kb.errors import Busy, ConfigError, NotReady
@@ -63,7 +63,7 @@ class Database:
     def _sentences(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
+        except (OperationalError, InterfaceError) as error:
             reason = str(error.orig).strip()
             if "database is locked" in reason:
                 raise Busy(f"The database was busy for {BUSY_SECONDS} seconds; try again.") from error
