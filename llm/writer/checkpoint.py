@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,10 @@ FORMAT_VERSION = 1
 WEIGHTS, DESCRIPTION = "writer.safetensors", "writer.json"
 ADAPTED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 EXPERT_PARTS = ("router", "gate_up_proj", "down_proj")
+JOINED = {  # parameters of a fused decoder, and the stored tensors whose rows they hold
+    "self_attn.qkv_proj": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "mlp.gate_up_proj": ("mlp.gate_proj", "mlp.up_proj"),
+}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -155,7 +159,7 @@ def load_base(base_folder: Path) -> Decoder:
         FileNotFoundError: the folder holds no model.
         ValueError: weights and `config.json` do not belong together.
     """
-    return _assemble(base_folder, None, torch.float32)
+    return _assemble(base_folder, None, torch.float32, fused=False)
 
 
 def load_writer(base_folder: Path, checkpoint_folder: Path | None, *, precision: str = "fp32") -> LoadedWriter:
@@ -171,8 +175,7 @@ def load_writer(base_folder: Path, checkpoint_folder: Path | None, *, precision:
         raise ValueError(f"Precision must be one of {', '.join(DTYPES)}, not {precision!r}.")
     name, sha256 = base_info(base_folder)
     checkpoint = read_checkpoint(checkpoint_folder, base_folder) if checkpoint_folder is not None else None
-    model = _assemble(base_folder, checkpoint, DTYPES[precision])
-    model.fuse()
+    model = _assemble(base_folder, checkpoint, DTYPES[precision], fused=True)
     model.eval()
     if checkpoint is None or checkpoint_folder is None:
         model_id, languages = f"{name}@{sha256[:8]}", frozenset[str]()
@@ -182,32 +185,58 @@ def load_writer(base_folder: Path, checkpoint_folder: Path | None, *, precision:
     return LoadedWriter(model, load_tokenizer(base_folder), model.config, model_id, languages)
 
 
-def _assemble(base_folder: Path, checkpoint: Checkpoint | None, dtype: torch.dtype) -> Decoder:
-    """Build the decoder without allocating, then give it mapped or converted weights."""
+def _assemble(base_folder: Path, checkpoint: Checkpoint | None, dtype: torch.dtype, *, fused: bool) -> Decoder:
+    """Build the decoder without allocating, then give it its weights: each is written once, into its last place."""
     config = read_config(base_folder)
-    trained = checkpoint.tensors if checkpoint is not None else {}
     if checkpoint is not None:
         config = config.with_moe(checkpoint.info.moe)
     with torch.device("meta"):
         model = Decoder(config)
+        if fused:
+            model.fuse()
     weights = base_folder / "model.safetensors"
     base = {name.removeprefix("model."): tensor for name, tensor in _read_tensors(weights).items()}
     state: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
-        source = trained if ".moe." in name else base
-        if name not in source:
-            raise ValueError(f"{weights} lacks {name}; it does not belong to its config.json.")
-        tensor = source[name]
-        if tensor.shape != parameter.shape:
-            raise ValueError(f"{weights}: {name} has shape {list(tensor.shape)}, not {list(parameter.shape)}.")
-        path = name.removesuffix(".weight")
-        if checkpoint is not None and f"{path}.lora_A" in trained:
-            down, up = trained[f"{path}.lora_A"].float(), trained[f"{path}.lora_B"].float()
-            tensor = torch.addmm(tensor.float(), up, down, alpha=checkpoint.info.lora.scale)
-        exact = name.endswith(("norm.weight", ".router"))
-        state[name] = tensor.to(torch.float32 if exact else dtype)
+        kind = torch.float32 if name.endswith(("norm.weight", ".router")) else dtype
+        parts = [_merged(part, base, checkpoint, weights) for part in _parts(name)]
+        shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
+        if shape != tuple(parameter.shape):
+            raise ValueError(f"{weights}: {name} has shape {list(shape)}, not {list(parameter.shape)}.")
+        state[name] = parts[0].to(kind) if len(parts) == 1 else _stacked(parts, kind)
     model.load_state_dict(state, assign=True)
     return model.requires_grad_(False)
+
+
+def _parts(name: str) -> list[str]:
+    """Return the stored tensors that make up one parameter of the decoder."""
+    for joined, parts in JOINED.items():
+        if name.endswith(f"{joined}.weight"):
+            return [name.replace(joined, part) for part in parts]
+    return [name]
+
+
+def _merged(name: str, base: Mapping[str, Tensor], checkpoint: Checkpoint | None, weights: Path) -> Tensor:
+    """Return one stored tensor, with its delta added if it has one."""
+    trained = checkpoint.tensors if checkpoint is not None else {}
+    source = trained if ".moe." in name else base
+    if name not in source:
+        raise ValueError(f"{weights} lacks {name}; it does not belong to its config.json.")
+    path = name.removesuffix(".weight")
+    if checkpoint is None or f"{path}.lora_A" not in trained:
+        return source[name]
+    down, up = trained[f"{path}.lora_A"].float(), trained[f"{path}.lora_B"].float()
+    if source[name].shape != (up.shape[0], down.shape[1]):
+        raise ValueError(f"{weights}: {name} has shape {list(source[name].shape)}, not that of its delta.")
+    return torch.addmm(source[name].float(), up, down, alpha=checkpoint.info.lora.scale)
+
+
+def _stacked(parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """Write the rows of `parts` below each other, converted on the way."""
+    whole = torch.empty((sum(part.shape[0] for part in parts), parts[0].shape[1]), dtype=dtype)
+    for place, part in zip(torch.split(whole, [part.shape[0] for part in parts]), parts, strict=True):
+        place.copy_(part)
+    return whole
 
 
 def _read_description(path: Path) -> tuple[CheckpointInfo, str]:
