@@ -10,7 +10,7 @@ import os
 import platform
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -127,31 +127,31 @@ class PrecisionPolicy:
     def _key(self) -> str:
         return f"{self.processor.fingerprint} threads={self.threads}"
 
-    def choose(self, network: Network, model_id: str, measure: Callable[[str], float]) -> Choice:
+    def choose(
+        self, network: Network, model_id: str, measure: Callable[[str], float], *, always_time: bool = False
+    ) -> Choice:
         """The format for a network. `measure(precision)` runs the network in it and returns milliseconds.
 
-        It is called only where there is something to choose and nothing is remembered.
+        It is called only where nothing is remembered and there is something to choose, or `always_time` is set.
         """
         if self.wish != "auto":
-            return self._as_wished(network, model_id)
+            choice = self._as_wished(network, model_id)
+            timings = {choice.precision: round(measure(choice.precision), 2)} if always_time else {}
+            return replace(choice, timings_ms=timings)
         remembered = self.memory.recall(self._key, network, model_id)
         if remembered is not None:
             return remembered
         possible = candidates(network, self.processor)
-        if len(possible) == 1:
-            reason = (
-                "stored vectors must not depend on the machine"
-                if len(SUPPORTED[network]) == 1
-                else "this processor has no bf16 units"
-            )
-            return Choice(network, model_id, possible[0], reason, {})
-        return self.measure(network, model_id, measure)
+        if len(possible) > 1 or always_time:
+            return self.measure(network, model_id, measure)
+        return Choice(network, model_id, possible[0], _only_reason(network), {})
 
     def measure(self, network: Network, model_id: str, measure: Callable[[str], float]) -> Choice:
         """Time every format that the processor can do, take the fastest and remember it."""
         timings = {precision: round(measure(precision), 2) for precision in candidates(network, self.processor)}
         fastest = min(timings, key=lambda precision: timings[precision])
-        choice = Choice(network, model_id, fastest, "the fastest of those timed", timings)
+        reason = "the fastest of those timed" if len(timings) > 1 else _only_reason(network)
+        choice = Choice(network, model_id, fastest, reason, timings)
         self.memory.remember(self._key, choice)
         return choice
 
@@ -160,3 +160,9 @@ class PrecisionPolicy:
             return Choice(network, model_id, self.wish, "set by KB_PRECISION", {})
         reason = f"KB_PRECISION={self.wish} is not available for the {network}"
         return Choice(network, model_id, "fp32", reason, {})
+
+
+def _only_reason(network: Network) -> str:
+    if len(SUPPORTED[network]) == 1:
+        return "stored vectors must not depend on the machine"
+    return "this processor has no bf16 units"

