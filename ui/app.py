@@ -12,12 +12,19 @@ from ui.session import COLLECTIONS, LANGUAGE, MODE, api, html, language, say, sh
 from ui.texts import LANGUAGES
 
 STYLE = Path(__file__).with_name("style.css")
+# Drawn here: Streamlit would fetch a named icon from another site.
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#1d5c8f"/>'
+    '<path d="M8 10h16M8 16h16M8 22h9" stroke="#fff" stroke-width="3" stroke-linecap="round"/></svg>'
+)
 
 
 def main() -> None:
     """Draw the frame, then the page that is open."""
-    st.set_page_config(page_title=say("app_title"), page_icon=":material/menu_book:", layout="centered")
-    st.html(f"<style>{STYLE.read_text(encoding='utf-8')}</style>")
+    st.set_page_config(page_title=say("app_title"), page_icon=ICON, layout="centered")
+    # The words of the file picker are Streamlit's own; the style sheet puts these in their place.
+    picker = f':root {{ --kb-choose-files: "{say("upload_drop")}"; }}'
+    st.html(f"<style>{STYLE.read_text(encoding='utf-8')}{picker}</style>")
     chat = st.Page(page_chat.render, title=say("page_chat"), icon=":material/forum:", url_path="ask", default=True)
     library = st.Page(page_library.render, title=say("page_library"), icon=":material/folder_open:", url_path="library")
     page = st.navigation([chat, library], position="hidden")

@@ -17,12 +17,12 @@ CHUNKS_PER_PAGE = 20
 
 def show_span(source: dict[str, Any], start: int, end: int) -> None:
     """Open the document of a citation or passage with the characters from `start` to `end` highlighted."""
-    st.dialog(str(source["document"]), width="large")(_span)(source, start, end)
+    st.dialog(str(source["document"]), width="medium")(_span)(source, start, end)
 
 
 def show_document(document: dict[str, Any]) -> None:
     """Open a document with its state and its passages."""
-    st.dialog(str(document["title"] or document["path"]), width="large")(_document)(document)
+    st.dialog(str(document["title"] or document["path"]), width="medium")(_document)(document)
 
 
 def page_text(source: dict[str, Any]) -> str:

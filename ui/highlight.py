@@ -15,8 +15,8 @@ from typing import Any
 import nh3
 
 TAGS = {
-    "article", "b", "blockquote", "br", "button", "div", "em", "h2", "h3", "header", "li", "mark", "ol", "p", "section",
-    "span", "strong", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul", "details", "summary",
+    "b", "br", "button", "details", "div", "em", "h1", "h2", "h3", "li", "mark", "ol", "p", "span", "strong", "summary",
+    "sup", "table", "tbody", "td", "th", "tr", "ul",
 }  # fmt: skip
 ATTRIBUTES = {
     "*": {"class", "id", "title", "lang", "role", "aria-label"},
@@ -24,7 +24,7 @@ ATTRIBUTES = {
     "div": {"popover"},
     "th": {"scope"},
 }
-MARKER = re.compile(r"\[(\d{1,3})\]")
+MARKER = re.compile(r" ?\[(\d{1,3})\]")
 
 
 def clean(html: str) -> str:

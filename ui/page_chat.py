@@ -13,6 +13,7 @@ from ui import turn_view
 from ui.client import ApiError, Ask, StreamEvent
 from ui.session import COLLECTIONS, MODE, TURNS, api, error_text, html, say
 
+FRESH = "fresh-answer"
 HISTORY_TURNS = 6  # earlier questions with their answers that are sent along
 
 
@@ -51,10 +52,13 @@ def render() -> None:
         _welcome()
     for number, turn in enumerate(turns):
         _show(number, turn)
+    if st.session_state.pop(FRESH, False):
+        turn_view.bring_into_view()
     if asked and asked.strip():
         turn = Turn(asked.strip(), running=True)
         turns.append(turn)
         _answer(turn, turns[:-1])
+        st.session_state[FRESH] = True
         st.rerun()
 
 
@@ -71,6 +75,7 @@ def _show(number: int, turn: Turn) -> None:
 def _answer(turn: Turn, earlier: list[Turn]) -> None:
     """Ask, showing what arrives as it arrives; the turn keeps the outcome."""
     turn_view.question(turn.question)
+    turn_view.bring_into_view()
     status, written, evidence = st.empty(), st.empty(), st.empty()
     chosen = st.session_state.get(COLLECTIONS) or None
     ask = Ask(turn.question, chosen, _history(earlier), st.session_state.get(MODE) or "write")

@@ -12,14 +12,14 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from ui.client import ApiError
 from ui.document_view import show_document
-from ui.session import api, error_text, html, readable_size, readable_time, say, show_error
+from ui.session import api, error_text, html, language, readable_size, readable_time, say, show_error
 
 PAGE = 20
 STATES = ("all", "queued", "processing", "ready", "failed")
 BUSY = {"queued", "processing"}
 WAIT_S = 120.0  # how long an upload is followed before the list below takes over
 POLL_S = 0.4
-WIDTHS = [6, 2, 1.6, 1.4, 2.2, 0.8, 0.8]
+WIDTHS = [6, 2, 1.9, 1.3, 2.3, 0.7, 0.7]
 
 
 @dataclass
@@ -162,12 +162,17 @@ def _documents(names: list[str]) -> None:
     html(f'<h3 class="kb-section">{escape(say("documents"))}</h3>')
     with st.container(horizontal=True, vertical_alignment="bottom"):
         collection = st.selectbox(
-            say("column_collection"),
-            [None, *names],
-            key="list-collection",
-            format_func=lambda n: n or say("collections_all"),
+            say("column_collection"), names, index=None, key="list-collection", placeholder=say("collections_all")
         )
-        state = st.selectbox(say("state"), STATES, key="list-state", format_func=lambda s: say(f"state_{s}"))
+        # The key holds the language: the box keeps the words it was drawn with.
+        state = st.selectbox(
+            say("state"),
+            STATES,
+            index=STATES.index(st.session_state.get("list-state", "all")),
+            key=f"list-state-{language()}",
+            format_func=lambda name: say(f"state_{name}"),
+        )
+    st.session_state["list-state"] = state
     chosen = (collection, None if state == "all" else state)
     if st.session_state.get("list-chosen") != chosen:
         st.session_state["list-chosen"], st.session_state["list-offset"] = chosen, 0

@@ -18,12 +18,19 @@ from ui.highlight import answer_html, clean, marked, place_line, quote_place, ta
 from ui.session import html, say
 
 STAGES = ("embed", "search", "read", "write", "first_token", "total")
+# Constant, and the only script of these screens: no word of a document or of a reader gets into it.
+SCROLL = "setTimeout(() => [...document.querySelectorAll('.kb-question')].pop()?.scrollIntoView(), 150)"
 Slots = tuple[DeltaGenerator, DeltaGenerator, DeltaGenerator]
 
 
 def question(words: str) -> None:
     """The question, on the right."""
     html(f'<div class="kb-question" role="article" aria-label="{escape(say("you"))}">{escape(words)}</div>')
+
+
+def bring_into_view() -> None:
+    """Scroll the newest question to the top of the window: the reader may have been looking at an earlier source."""
+    st.html(f"<script>{SCROLL}</script>", unsafe_allow_javascript=True)
 
 
 def status(slot: DeltaGenerator, words: str) -> None:
@@ -41,7 +48,8 @@ def progress(
         return
     status(doing, say("writing"))
     if tokens:
-        written.html(clean(f'<div class="kb-answer">{answer_html("".join(tokens), {})}</div>'))
+        marks = {int(passage["n"]): f'<sup><span class="kb-chip">{passage["n"]}</span></sup>' for passage in passages}
+        written.html(clean(f'<div class="kb-answer">{answer_html("".join(tokens), marks)}</div>'))
     cards = "".join(_card(source, passages) for source in evidence["citations"])
     if cards:
         below.html(clean(f'<div class="kb-evidence"><h3>{escape(say("evidence"))}</h3>{cards}</div>'))
@@ -58,14 +66,14 @@ def answer(number: int, body: Mapping[str, Any]) -> None:
     bubbles = "".join(_bubble(number, citation, passages) for citation in citations.values())
     html(f'<div class="kb-answer" role="article">{answer_html(body["answer"], chips)}</div>{bubbles}{_facts(body)}')
     _section("sources")
-    for citation in body["citations"]:
-        _source(f"{number}-cited-{citation['n']}-{citation['start']}", citation, passages)
+    with st.container(gap="xsmall"):
+        for citation in body["citations"]:
+            _source(f"{number}-cited-{citation['n']}-{citation['start']}", citation, passages)
     used = {citation["chunk_id"] for citation in body["citations"]}
     unused = [passage for passage in passages if passage["chunk_id"] not in used]
     if unused:
         _section("also_found")
-        for passage in unused:
-            _source(f"{number}-found-{passage['chunk_id']}", passage, passages, cited=False)
+        _uncited(f"{number}-found", unused)
 
 
 def _refusal(number: int, body: Mapping[str, Any]) -> None:
@@ -78,8 +86,13 @@ def _refusal(number: int, body: Mapping[str, Any]) -> None:
     )
     if passages:
         _section("closest")
+        _uncited(f"{number}-closest", passages)
+
+
+def _uncited(key: str, passages: Sequence[Mapping[str, Any]]) -> None:
+    with st.container(gap="xsmall"):
         for passage in passages:
-            _source(f"{number}-closest-{passage['chunk_id']}", passage, passages, cited=False)
+            _source(f"{key}-{passage['chunk_id']}", passage, passages, cited=False)
 
 
 def _source(key: str, source: Mapping[str, Any], passages: Sequence[Mapping[str, Any]], *, cited: bool = True) -> None:

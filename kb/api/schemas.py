@@ -238,3 +238,22 @@ class ReadyOut(BaseModel):
 
     ready: bool
     parts: dict[str, str]
+
+
+class SourcesOut(Outgoing):
+    """Event `sources`: the passages that were found, best first."""
+
+    passages: list[PassageOut]
+
+
+class EvidenceOut(Outgoing):
+    """Event `evidence`: where the answer stands; no citations when the passages do not hold it."""
+
+    confidence: float | None
+    citations: list[CitationOut]
+
+
+class TokenOut(Outgoing):
+    """Event `token`: the next piece of the answer."""
+
+    text: str

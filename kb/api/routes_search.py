@@ -1,0 +1,49 @@
+"""Search without an answer: the passages that a question finds, with their scores."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import APIRouter
+
+from kb.access import readable_groups
+from kb.api.deps import Caller, Parts
+from kb.api.errors import ErrorBody
+from kb.api.schemas import PassageOut, SearchIn, SearchOut, TimingsOut
+from kb.indexing import FoundPassage
+
+router = APIRouter(tags=["ask"])
+
+
+@router.post("/v1/search", responses={404: {"model": ErrorBody}, 503: {"model": ErrorBody}})
+def search(body: SearchIn, parts: Parts, caller: Caller) -> SearchOut:
+    """The passages nearest to a question, best first, with no model reading them."""
+    started = time.perf_counter()
+    with parts.database.read() as session:
+        groups = readable_groups(session, caller, body.collections)
+    found = parts.index.find(body.question, body.limit, groups)
+    passages = [_passage(number, item) for number, item in enumerate(found.passages, start=1)]
+    timings = TimingsOut(
+        embed=found.timings.embed_ms,
+        search=found.timings.search_ms,
+        total=1000 * (time.perf_counter() - started),
+    )
+    return SearchOut(passages=passages, index_generation=found.generation, timings_ms=timings)
+
+
+def _passage(number: int, found: FoundPassage) -> PassageOut:
+    chunk = found.chunk
+    return PassageOut(
+        n=number,
+        document_id=chunk.document_id,
+        document=chunk.title,
+        source=chunk.path,
+        page=chunk.page,
+        heading=chunk.heading,
+        chunk_id=chunk.id,
+        start=chunk.start,
+        end=chunk.end,
+        quote="",
+        text=chunk.text,
+        score=found.hit.score,
+    )
