@@ -70,14 +70,17 @@ class Blocks:
         return Parsed(title, text, elements, media_type, tuple(self.dropped))
 
     def _top_heading(self) -> str:
-        """The first heading, where it comes first of all or stands alone on the outermost level."""
+        """The outermost heading that stands alone on its level, or the first one if the text begins with it."""
         headings = [element for element in self.elements if element.kind == "heading"]
         if not headings:
             return ""
         depth = min(len(element.heading) for element in headings)
         tops = [element for element in headings if len(element.heading) == depth]
         first = self.elements[0]
-        return tops[0].text if len(tops) == 1 or first is tops[0] else ""
+        if len(tops) == 1:
+            return tops[0].text
+        # One question among several names itself only, as in a list of frequent questions.
+        return tops[0].text if first is tops[0] and not tops[0].text.endswith(("?", "？")) else ""
 
 
 def row_line(cells: Sequence[str]) -> str:

@@ -154,9 +154,7 @@ class _TagStripper(HTMLParser):
     """The text of an HTML block inside Markdown: block tags separate paragraphs, table cells stay in rows."""
 
     _SILENT = frozenset({"script", "style", "svg", "iframe", "video", "audio"})
-    _BLOCK = frozenset(
-        "p div li ul ol dl dt dd table section article details summary blockquote pre figure hr".split()
-    )
+    _BLOCK = frozenset("p div li ul ol dl dt dd table section article details summary blockquote pre figure hr".split())
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -217,4 +215,3 @@ class _TagStripper(HTMLParser):
         if self._rows:
             self._done.append(("rows", "\n".join(self._rows), 0))
             self._rows = []
-

@@ -74,7 +74,9 @@ def parse_pdf(path: Path, name: str) -> Parsed:
 def _own_title(document: pypdfium2.PdfDocument, name: str) -> str:
     """The title in the metadata, unless it is a leftover of the program that wrote the file."""
     title = document.get_metadata_value("Title").strip()
-    leftover = re.search(r"^untitled|^microsoft|\.(docx?|pptx?|xlsx?|indd|tex|pdf)$|^\(?anonymous", title, re.IGNORECASE)
+    leftover = re.search(
+        r"^untitled|^microsoft|\.(docx?|pptx?|xlsx?|indd|tex|pdf)$|^\(?anonymous", title, re.IGNORECASE
+    )
     return "" if leftover or title == name else title
 
 

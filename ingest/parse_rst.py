@@ -28,7 +28,9 @@ _SETTINGS = {
     "initial_header_level": 1,
 }
 
-for _role in "ref doc term class func meth mod attr data obj exc option envvar file program command samp kbd abbr".split():
+for (
+    _role
+) in "ref doc term class func meth mod attr data obj exc option envvar file program command samp kbd abbr".split():
     roles.register_generic_role(_role, literal)
 for _role in ("py:class", "py:func", "py:meth", "py:mod", "py:attr", "numref", "guilabel", "menuselection", "download"):
     roles.register_generic_role(_role, literal)

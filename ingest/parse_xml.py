@@ -24,7 +24,9 @@ def parse_xml(data: bytes, name: str) -> Parsed:
     try:
         root = fromstring(data, forbid_dtd=False, forbid_entities=True, forbid_external=True)
     except DefusedXmlException as error:
-        raise ParseFailure(f"{name} declares XML entities, which are refused because they can expand without end") from error
+        raise ParseFailure(
+            f"{name} declares XML entities, which are refused because they can expand without end"
+        ) from error
     except (ParseError, ValueError, LookupError) as error:
         raise ParseFailure(f"{name} is not well-formed XML: {error}") from error
     blocks = Blocks()

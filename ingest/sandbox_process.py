@@ -126,12 +126,16 @@ class _LastWord:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         code = 0
         if isinstance(error, ParseFailure):
             self.data = _failure(str(error), error.outcome)
         elif isinstance(error, MemoryError):
-            self.data = _failure(f"{self._name} needs more than {self._memory // 2**20} MB of memory to parse", "crashed")
+            self.data = _failure(
+                f"{self._name} needs more than {self._memory // 2**20} MB of memory to parse", "crashed"
+            )
         elif error is not None:
             detail = " ".join(str(error).split())[:200]
             self.data = _failure(f"{self._name} cannot be parsed ({type(error).__name__}: {detail})", "crashed")

@@ -1,0 +1,80 @@
+"""Leaves out what no question asks for, and says why: boilerplate blocks before chunking, empty passages after.
+
+Every rule is narrow on purpose: a passage wrongly kept costs a little noise, one wrongly dropped is an
+answer nobody will find.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ingest.records import Chunk, Dropped, Element
+
+_LEADERS = re.compile(r"^.{0,200}?(?:\.\s?){5,}\s*(?:\d{1,4}|[ivxl]+)\s*$", re.DOTALL)
+_BLOB = re.compile(r"(?:data:[\w/+.-]+;base64,)?[A-Za-z0-9+/=]{300,}")
+_SHORT_BOILERPLATE: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"^(?:back to top|top|skip to (?:main )?content|print this page|share|tweet)$", re.I), "navigation"),
+    (re.compile(r"^(?:返回顶部|回到顶部|上一页|下一页|打印本页|分享)$"), "navigation"),
+    (re.compile(r"^(?:table of contents|contents|目录|目錄)$", re.I), "title of a table of contents"),
+    (re.compile(r"^(?:©|\(c\)|copyright\b|版权所有).{0,160}(?:all rights reserved\.?|保留所有权利。?)$", re.I), "copyright line"),
+    (re.compile(r"^(?:we|this (?:web)?site) uses? cookies\b.{0,300}$", re.I), "cookie notice"),
+    (re.compile(r"^本(?:网站|站)使用\s?cookie.{0,200}$", re.I), "cookie notice"),
+    (re.compile(r"^[\W_]+$"), "no letter or digit"),
+)  # fmt: skip
+
+
+def drop_boilerplate(elements: Iterable[Element]) -> tuple[tuple[Element, ...], tuple[Dropped, ...]]:
+    """The elements worth indexing, and one record a rule that left some out."""
+    kept: list[Element] = []
+    dropped: Counter[tuple[str, str]] = Counter()
+    for element in elements:
+        reason = _boilerplate(element)
+        if reason:
+            dropped[(_sample(element.text), reason)] += 1
+            continue
+        text, blobs = _BLOB.subn("", element.text)
+        # A wall of letters and digits is data (an image, a key); in prose such a word does not exist.
+        if blobs and element.kind != "heading":
+            dropped[("encoded data", "not text")] += blobs
+            if not any(char.isalnum() for char in text):
+                continue
+            element = replace(element, text=text.strip())
+        kept.append(element)
+    return tuple(kept), tuple(Dropped(what, reason, count) for (what, reason), count in dropped.items())
+
+
+def _boilerplate(element: Element) -> str:
+    if element.kind in ("code", "row", "header"):
+        return ""
+    if element.kind != "heading" and _LEADERS.match(element.text):
+        return "line of a table of contents"
+    if len(element.text) <= 400:
+        for pattern, reason in _SHORT_BOILERPLATE:
+            if pattern.match(element.text.strip()):
+                return reason
+    return ""
+
+
+def drop_poor(chunks: Iterable[Chunk]) -> tuple[tuple[Chunk, ...], tuple[Dropped, ...]]:
+    """The passages worth embedding, renumbered: without any that has no word, and each text once a heading."""
+    kept: list[Chunk] = []
+    dropped: list[Dropped] = []
+    seen: dict[tuple[str, str], int] = {}
+    for chunk in chunks:
+        key = (chunk.heading, " ".join(chunk.text.split()).casefold())
+        if not any(char.isalnum() for char in chunk.text):
+            dropped.append(Dropped(_sample(chunk.text), "passage without a letter or digit"))
+        elif key in seen:
+            dropped.append(Dropped(_sample(chunk.text), f"repeats passage {seen[key]}"))
+        else:
+            seen[key] = len(kept)
+            kept.append(replace(chunk, ordinal=len(kept)))
+    return tuple(kept), tuple(dropped)
+
+
+def _sample(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:57] + "..."
