@@ -63,6 +63,8 @@ class Graph:
             max_elements=max(count, 1), M=shape.links, ef_construction=shape.ef_construction, random_seed=_SEED
         )
         for labels, vectors in blocks:
+            if not len(labels):
+                continue
             index.add_items(vectors, labels, num_threads=threads)
         if index.get_current_count() != count:
             raise ValueError(f"the graph holds {index.get_current_count()} rows, expected {count}")

@@ -53,4 +53,5 @@ def test_settling_forgets_terms_that_nothing_holds() -> None:
 
 def test_unknown_groups_are_empty() -> None:
     scope = TermStatistics().scope({7})
-    assert (scope.passages, scope.mean_length, scope.idf(HASHES[:1]).tolist()) == (0, 0.0, [0.0])
+    assert (scope.passages, scope.mean_length) == (0, 0.0)
+    assert np.isfinite(scope.idf(HASHES)).all()
