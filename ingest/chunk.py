@@ -277,7 +277,7 @@ def _cut_cost(before: Element | None, element: Element) -> float:
 def _units(
     element: Element, base: float, text: str, positions: _Positions, measure: Measure, sizes: ChunkKnobs
 ) -> list[_Unit]:
-    """An element as one unit, or where it is too long, its sentences, lines or cells; `base` is its first cut's cost."""
+    """An element as one unit, or where it is too long, its sentences, lines or cells; `base`: the first cut's cost."""
     spans = [(element.start, element.end)]
     inner = _CUT["sentence"]
     if positions.count(element.start, element.end) > sizes.most // 2:

@@ -29,7 +29,8 @@ _NUL_SHARE = 0.001  # above this share of NUL bytes a file is binary, not text w
 _BROKEN_SHARE = 0.001  # UTF-8 with at most this share of broken bytes is still UTF-8
 
 # Characters that ordinary text of a language is full of; they tell apart encodings that all decode without error.
-_COMMON = frozenset("的一是不了在人有我他这为之来以个中上们到说国和地也子时道出而要于就下得可你年生自会那后能对着事其里所去行过家用"
+_COMMON = frozenset("的一是不了在人有我他这为之来以个中上们到说国和地也子"
+                    "时道出而要于就下得可你年生自会那后能对着事其里所去行过家用"
                     "這為來個們說國時動於後過對裡發會學經與應實現開關係進種電點問題當長"
                     "のにはをたがでてとしれさいるもなかすらおこまりくよ。、，！？：；（）「」《》“”—…・ー"
                     "이다의는을에가지고하은를한도로기")  # fmt: skip

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from email import policy
 from email.errors import HeaderParseError
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
 
 from ingest.blocks import Blocks
@@ -52,7 +52,7 @@ def _header(message: EmailMessage, key: str) -> str:
         return ""
 
 
-def _text(part: EmailMessage, name: str) -> str:
+def _text(part: MIMEPart, name: str) -> str:
     payload = part.get_payload(decode=True)
     if not isinstance(payload, bytes):
         return ""

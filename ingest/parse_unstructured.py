@@ -24,11 +24,20 @@ import spacy  # noqa: E402
 import unstructured.nlp.tokenize  # noqa: E402
 from docx.opc.exceptions import PackageNotFoundError  # noqa: E402
 from docx.oxml.ns import qn  # noqa: E402
+from docx.styles.style import BaseStyle, CharacterStyle  # noqa: E402
 from docx.text.paragraph import Paragraph  # noqa: E402
 from lxml import etree, html  # noqa: E402
 from pptx.exc import PackageNotFoundError as SlidesNotFoundError  # noqa: E402
-from unstructured.documents.elements import Element, ListItem, Table, Title  # noqa: E402
-from unstructured.documents.elements import CodeSnippet, Footer, Header, PageBreak  # noqa: E402
+from unstructured.documents.elements import (  # noqa: E402
+    CodeSnippet,
+    Element,
+    Footer,
+    Header,
+    ListItem,
+    PageBreak,
+    Table,
+    Title,
+)
 from unstructured.partition.docx import partition_docx  # noqa: E402
 from unstructured.partition.html import partition_html  # noqa: E402
 from unstructured.partition.pptx import partition_pptx  # noqa: E402
@@ -177,10 +186,10 @@ def _outline(document: docx.document.Document) -> list[_Heading]:
     return headings
 
 
-def _style_level(style: docx.styles.style.BaseStyle) -> int | None:
+def _style_level(style: BaseStyle) -> int | None:
     """The heading level of a style or of one it is based on; None for body styles."""
     seen = 0
-    current: docx.styles.style.BaseStyle | None = style
+    current: BaseStyle | None = style
     while current is not None and seen < 12:
         name = (current.name or "").lower()
         match = re.fullmatch(r"(?:heading|标题)\s*(\d)", name)
@@ -191,7 +200,7 @@ def _style_level(style: docx.styles.style.BaseStyle) -> int | None:
         outline = current.element.find(f"{qn('w:pPr')}/{qn('w:outlineLvl')}")
         if outline is not None and outline.get(qn("w:val"), "9").isdigit() and int(outline.get(qn("w:val"))) < 9:
             return int(outline.get(qn("w:val"))) + 1
-        current = current.base_style
+        current = current.base_style if isinstance(current, CharacterStyle) else None
         seen += 1
     return None
 

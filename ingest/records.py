@@ -127,7 +127,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Walk:
-    """The outcome of a walk: `failed` are paths named explicitly that cannot be ingested, `roots` the folders walked."""
+    """The outcome of a walk: `failed` are explicitly named paths that cannot be ingested; `roots` the folders."""
 
     found: tuple[Found, ...]
     skipped: tuple[Skipped, ...] = ()
