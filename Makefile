@@ -6,7 +6,10 @@
 
 VENV ?= .venv
 PYTHON ?= $(shell scripts/find_python.sh)
+# pip caches the wheel of hnswlib, and a wheel made for this very processor could die on another one: build for every
+# processor with AVX2 instead.
 export HNSWLIB_NO_NATIVE ?= 1
+export CXXFLAGS += $(shell grep -q -m1 avx2 /proc/cpuinfo 2>/dev/null && echo -march=x86-64-v3)
 
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet \
