@@ -35,7 +35,6 @@ TEXTS: dict[str, Text] = {
         "撰写：根据证据组织语句，并逐句核对。引用：直接给出文档原文。",
     ),
     "new_chat": Text("New conversation", "新对话"),
-    "try_again": Text("Try again", "重试"),
     "close": Text("Close", "关闭"),
     # chat
     "ask_placeholder": Text("Ask a question about your documents", "就您的文档提问"),
@@ -71,7 +70,6 @@ TEXTS: dict[str, Text] = {
     "answered_quote": Text("Quoted from the document", "引自原文"),
     "confidence": Text("confidence {percent} %", "置信度 {percent}%"),
     "took": Text("{seconds} s", "{seconds} 秒"),
-    "stage": Text("Stage", "阶段"),
     "stage_time": Text("Time", "用时"),
     "stage_embed": Text("Understand the question", "理解问题"),
     "stage_search": Text("Search", "检索"),
@@ -135,14 +133,12 @@ TEXTS: dict[str, Text] = {
     ),
     "collection_deleted": Text("Collection “{name}” was deleted.", "已删除集合“{name}”。"),
     # one document
-    "document_title": Text("Document", "文档"),
     "download": Text("Download original", "下载原文件"),
     "passages_count": Text("{count} passages", "{count} 段"),
     "passage_number": Text("Passage {number}", "第 {number} 段"),
     "tokens": Text("{count} tokens", "{count} 词元"),
     "dropped": Text("Left out", "未收入的内容"),
     "failed_because": Text("Processing failed: {reason}", "处理失败：{reason}"),
-    "gone": Text("This document is no longer there.", "该文档已不存在。"),
     # errors
     "error_title": Text("That did not work", "未能完成"),
     "error_unreachable": Text(
