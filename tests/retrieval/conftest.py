@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from llm.encoder import Encoder
@@ -13,6 +14,9 @@ from retrieval.embedder import HybridEmbedder
 from retrieval.lexical import pack_terms
 from retrieval.search import Entry
 from tests.tiny import tiny_models
+
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 TOPICS = ("password", "document", "server", "account", "index", "question", "model", "database")
 WORDS = "reset upload restart invite rebuild answer train query month admin file page day week token backup".split()
