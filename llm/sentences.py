@@ -15,7 +15,7 @@ _ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof gen sen rep rev hon gov capt col sgt lt u.s u.k u.n e.u d.c a.m p.m ph.d b.sc m.sc "
     "jan feb mar apr jun jul aug sep sept oct nov dec".split()
 )
-_ENDS_BEFORE_CAPITAL = frozenset("etc inc ltd co corp jr sr u.s u.k u.n e.u d.c a.m p.m ph.d".split())
+_ENDS_BEFORE_CAPITAL = frozenset("etc inc ltd co corp jr sr d.c a.m p.m ph.d".split())
 _LIST_ITEM = re.compile(
     r"\s*(?:[-*+•·●◦▪–—]\s+|(?:\d{1,3}|[A-Za-z])[.)]\s+|[（(](?:\d{1,2}|[a-z])[)）]\s*|[①-⑳]|\d{1,2}[、．])"
 )

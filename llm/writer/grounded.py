@@ -1,0 +1,364 @@
+"""Grounded decoding: the writer can only spell numbers, names and identifiers that the evidence spells.
+
+An automaton over the text written so far, asked about each candidate token. Plain lower-case words are free (the
+check afterwards judges them); a number, a capitalised word inside a sentence, anything with a digit, an
+underscore or a sign inside, and anything between backticks must run along one of its occurrences in evidence
+or question to its end. So "197" and "25" never become "917", although every digit is a token of its own.
+A yes or no begins a sentence only as the reader says, and no five words are written twice in a row of sentences.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from llm.writer.check import Polarity
+from llm.writer.claims import NUMBER_WORDS
+from llm.writer.occurrences import (
+    CURRENCIES,
+    MONTHS,
+    Occurrences,
+    is_free,
+    is_number,
+    is_word,
+    joins,
+    measure,
+    units,
+)
+
+_FIRST_LOOK = 6  # candidates tried before widening; the best one is allowed nine times in ten
+_WIDER = 64
+_LOOP = 5  # words
+_POLAR = {"yes": "yes", "yep": "yes", "yeah": "yes", "no": "no", "nope": "no"}
+_ABBREVIATED = frozenset(["e.g", "i.e", "and/or", "a.m", "p.m", "vs"])
+_LEADING_SIGNS = "#@/~$-_<\\"
+_SENTENCE_BREAK = re.compile(r"(?:[.!?][\"'”’)*]*\s+|\n\s*)(?:[-*•]\s+|\d{1,2}[.)]\s+)?[\"'“(*]*$")
+_LINE_NUMBER = re.compile(r"(?:^|\n)[ ]*(\d{1,2})([.)]?)$")
+_NUMBERED_LINE = re.compile(r"(?:^|\n)[ ]*(\d{1,2})[.)] ")
+_HANGING = re.compile(r"[-./:@#&+=?~%$\\–,]{1,3}$")
+
+
+class Vocabulary(Protocol):
+    """What the automaton needs of a tokenizer."""
+
+    vocab: int
+    stop: frozenset[int]
+    end_of_turn: int
+
+    def piece(self, number: int) -> bytes:
+        """The bytes a token stands for."""
+        ...
+
+    def encode_text(self, text: str) -> list[int]:
+        """Tokens of plain text."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A unit of the written text and what stands around it."""
+
+    text: str
+    start: int
+    complete: bool
+
+
+class GroundedDecoding:
+    """The constraint for one answer; holds the text written so far. Not shared between answers."""
+
+    def __init__(
+        self, tokenizer: Vocabulary, evidence: Sequence[str], question: str, polarity: Polarity = "undecided"
+    ) -> None:
+        """`evidence` are the texts that may be quoted, their titles among them."""
+        self._tokenizer = tokenizer
+        self._polarity = polarity
+        self._known = Occurrences()
+        for text in evidence:
+            self._known.add_evidence(text)
+        self._known.add_question(question)
+        self._code = [" ".join(text.split()) for text in self._known.texts]
+        self._written = b""
+        self._tokens: list[int] = []
+
+    def allowed(self, logits: Tensor, generated: Sequence[int]) -> int:
+        """The most likely admissible token. Where nothing is admissible (never, with byte tokens) the answer ends."""
+        self._follow(generated)
+        seen = 0
+        for count in (_FIRST_LOOK, _WIDER):
+            best = logits.topk(min(count, logits.shape[0])).indices.tolist()
+            for token in best[seen:]:
+                if self.admits(token):
+                    return self._take(token)
+            seen = len(best)
+        rest = sorted(set(self._continuations()), key=lambda token: float(logits[token]), reverse=True)
+        for token in rest:
+            if self.admits(token):
+                return self._take(token)
+        return self._take(self._tokenizer.end_of_turn)
+
+    def admits(self, token: int) -> bool:
+        """Whether this token may come next."""
+        if token in self._tokenizer.stop:
+            return self._may_end()
+        piece = self._tokenizer.piece(token)
+        if not piece:
+            return False
+        try:
+            text = _decoded(self._written + piece)
+        except UnicodeDecodeError:
+            return False
+        before = _decoded(self._written)
+        return text == before or self._admits_text(before, text)
+
+    def _take(self, token: int) -> int:
+        self._tokens.append(token)
+        self._written += self._tokenizer.piece(token)
+        return token
+
+    def _follow(self, generated: Sequence[int]) -> None:
+        if len(generated) != len(self._tokens) or (generated and generated[-1] != self._tokens[-1]):
+            self._tokens = list(generated)
+            self._written = b"".join(self._tokenizer.piece(token) for token in generated)
+
+    def _may_end(self) -> bool:
+        text = self._written.decode("utf-8", errors="replace")
+        return bool(text.strip()) and not text.endswith("\ufffd") and self._admits_text(text, text + "\n")
+
+    def _admits_text(self, before: str, text: str) -> bool:
+        """Whether `text`, which continues the admissible `before`, is admissible: only its last units can be new."""
+        if "```" in text[-4:]:
+            return False
+        start = _safe_point(before)
+        if text.rfind("`", 0, len(text)) >= 0 and not self._code_is_copied(text):
+            return False
+        inside_code = text.count("`", 0, start) % 2 == 1
+        found = list(_units(text, start))
+        return all(
+            (inside_code ^ (text.count("`", start, unit.start) % 2 == 1)) or self._admits_unit(text, unit)
+            for unit in found
+        ) and not self._loops(text, found)
+
+    def _code_is_copied(self, text: str) -> bool:
+        """Text between backticks is one stretch of evidence or question, cut where units end."""
+        opened = text.rfind("`")
+        if text.count("`") % 2 == 1:
+            code, closed = text[opened + 1 :], False
+        else:
+            if len(text) - opened > 24:
+                return True  # judged when it was closed
+            begin = text.rfind("`", 0, opened)
+            code, closed = text[begin + 1 : opened], True
+        code = (
+            " ".join(code.split())
+            if closed
+            else " ".join(code.split()) + (" " if code[-1:].isspace() and code.strip() else "")
+        )
+        if not code:
+            return not closed
+        return any(_stands_in(code, source, closed) for source in self._code)
+
+    def _admits_unit(self, text: str, unit: _Unit) -> bool:
+        known, word = self._known, unit.text
+        lead = text[: unit.start]
+        opening = not lead.strip() or _SENTENCE_BREAK.search(lead[-24:]) is not None
+        if opening and word.lower() in _POLAR and _POLAR[word.lower()] != self._polarity:
+            return lead.strip() != "" and not word[0].isupper() and word.lower() not in ("yes", "yep", "yeah")
+        if lead[-1:] in CURRENCIES and lead and not self._priced(lead[-1] + word, unit.complete):
+            return False
+        if is_number(word):
+            return self._admits_number(text, unit)
+        if word.lower() in NUMBER_WORDS and word.lower() not in ("one", "hundred", "thousand", "zero"):
+            return word.lower() in known.counts or NUMBER_WORDS[word.lower()] in known.counts
+        if not self._is_measured(text, unit):
+            return False
+        if not _is_protected(word, lead, opening):
+            return not opening or self._follows_pair(text, unit)
+        if not self._spells(word, unit.complete):
+            return False
+        return self._follows_pair(text, unit)
+
+    def _spells(self, word: str, complete: bool) -> bool:
+        known, lower = self._known, word.lower()
+        if complete:
+            return (
+                word in known.exact
+                or (word.isalpha() and lower in known.plain)
+                or is_free(word)
+                or lower in _ABBREVIATED
+            )
+        if word in known.prefixes or (word.isalpha() and lower in known.plain_prefixes):
+            return True
+        return any(free.startswith(lower) for free in _ABBREVIATED) or (word.isalpha() and is_free(word))
+
+    def _priced(self, number: str, complete: bool) -> bool:
+        if complete:
+            return number in self._known.priced
+        return any(price.startswith(number) for price in self._known.priced)
+
+    def _admits_number(self, text: str, unit: _Unit) -> bool:
+        known, number = self._known, unit.text
+        if self._numbers_a_line(text, unit):
+            return True
+        if not unit.complete:
+            return number in known.prefixes and (
+                number not in known.asked_numbers or self._is_repeated(text, unit) or self._is_longer(number)
+            )
+        if number in known.exact:
+            return self._follows_pair(text, unit)
+        return number in known.asked_numbers and self._is_repeated(text, unit)
+
+    def _is_longer(self, number: str) -> bool:
+        return any(form.startswith(number) for form in self._known.exact)
+
+    def _is_repeated(self, text: str, unit: _Unit) -> bool:
+        """A number of the question alone: the word before it must be the question's."""
+        previous = _last_unit(text[: unit.start])
+        return any(before and before == previous.lower() for before, _ in self._known.asked_numbers[unit.text])
+
+    def _numbers_a_line(self, text: str, unit: _Unit) -> bool:
+        """The next number of a numbered list, at the beginning of a line and closed by a full stop or bracket."""
+        end = unit.start + len(unit.text)
+        match = _LINE_NUMBER.search(text[: end + 1] if text[end : end + 1] in (".", ")") else text[:end])
+        if match is None or (unit.complete and not match.group(2)):
+            return False
+        if unit.complete and text[end + 1 : end + 2] not in ("", " "):
+            return False
+        numbers = [int(number) for number in _NUMBERED_LINE.findall(text[: unit.start])]
+        due = str(numbers[-1] + 1 if numbers else 1)
+        return due == match.group(1) if unit.complete else due.startswith(match.group(1))
+
+    def _is_measured(self, text: str, unit: _Unit) -> bool:
+        """After a number only what it counts in the evidence: days stay days."""
+        gap = text[: unit.start].rstrip(" -\u00a0")
+        if not gap or not gap[-1].isdigit() or unit.start - len(gap) > 1 or self._known.measures == {}:
+            return True
+        number = _last_unit(gap)
+        counted = self._known.measures.get(number)
+        if counted is None:
+            return True
+        said = measure(unit.text)
+        if said in counted:
+            return True
+        if unit.complete:
+            return said == "" and "" in counted
+        lower = unit.text.lower()
+        return (said == "" and "" in counted) or any(form.startswith(lower) for form in counted if form)
+
+    def _follows_pair(self, text: str, unit: _Unit) -> bool:
+        """Neighbours that make one name or one date stand side by side in a source: no new pairs of old parts."""
+        lead = text[: unit.start]
+        before = lead.rstrip(" ,\u00a0")
+        gap = lead[len(before) :]
+        if not gap or not before or not is_word(before[-1]):
+            return True
+        previous = _last_unit(before)
+        date = (is_number(unit.text) or _is_month(unit.text)) and (is_number(previous) or _is_month(previous))
+        name = gap == " " and _is_name(unit.text) and _is_name(previous) and previous.lower() in self._known.plain
+        if not (date or name):
+            return True
+        pair = (previous.lower(), unit.text.lower())
+        if unit.complete:
+            return pair in self._known.pairs
+        return any(first == pair[0] and second.startswith(pair[1]) for first, second in self._known.pairs)
+
+    def _loops(self, text: str, found: Sequence[_Unit]) -> bool:
+        """Whether the newest complete word ends a run of words that was written before."""
+        if not found or not any(unit.complete for unit in found):
+            return False
+        words = re.findall(r"\w+", text.lower())
+        if is_word(text[-1]):
+            words.pop()
+        if len(words) <= _LOOP:
+            return False
+        last = words[-_LOOP:]
+        return any(words[i : i + _LOOP] == last for i in range(len(words) - _LOOP))
+
+    def _continuations(self) -> Iterator[int]:
+        """Tokens that carry on some occurrence, or leave the word: what is left to try when no likely token is admissible."""
+        text = _decoded(self._written)
+        tail = next((unit.text for unit in reversed(list(_units(text, _safe_point(text)))) if not unit.complete), "")
+        rests = {
+            form[len(tail) :] for form in self._known.exact | set(self._known.asked_numbers) if form.startswith(tail)
+        }
+        if text.count("`") % 2 == 1:
+            code = text[text.rfind("`") + 1 :]
+            rests |= {s[s.find(code) + len(code) :][:12] for s in self._known.texts if code and code in s}
+        for rest in sorted(rests):
+            yield from self._tokenizer.encode_text(rest)[:1]
+            yield from self._tokenizer.encode_text(rest[:1])[:1]
+        for ending in (" ", ".", ",", "\n", "`", ")", "s", " the", " a", " it", " and"):
+            yield from self._tokenizer.encode_text(ending)[:1]
+        yield self._tokenizer.end_of_turn
+
+
+def _decoded(data: bytes) -> str:
+    """The text of whole characters; bytes of an unfinished last one are left out. Raises UnicodeDecodeError."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data":
+            return data[: error.start].decode("utf-8")
+        raise
+
+
+def _safe_point(text: str) -> int:
+    """Where the last unit begins that more text may still change, with the unit before it."""
+    place = max(0, len(text) - 1)
+    for _ in range(2):
+        while place > 0 and not is_word(text[place]):
+            place -= 1
+        while place > 0 and not text[place].isspace() and text[place] != "`":
+            place -= 1
+    return place
+
+
+def _units(text: str, start: int) -> Iterator[_Unit]:
+    """Units from `start`; the last one is incomplete when the text may go on inside it."""
+    hanging = _HANGING.search(text)
+    body_end = hanging.start() if hanging and hanging.start() and is_word(text[hanging.start() - 1]) else len(text)
+    for low, high in units(text[start:]):
+        low, high = low + start, high + start
+        complete = high < body_end or (
+            high == body_end and high < len(text) and not _may_join(text[high:], text[high - 1])
+        )
+        yield _Unit(text[low:high], low, complete)
+
+
+def _may_join(tail: str, before: str) -> bool:
+    """Whether the signs at the end of the text could still continue the unit before them."""
+    return all(joins(tail, before, after) is False for after in "0a") is False
+
+
+def _last_unit(text: str) -> str:
+    found = list(units(text[-60:]))
+    return text[-60:][found[-1][0] : found[-1][1]] if found else ""
+
+
+def _is_protected(word: str, lead: str, opening: bool) -> bool:
+    if any(c.isnumeric() or c == "_" or not c.isascii() for c in word) or any(c in "./:@#&+=?~$\\" for c in word):
+        return True
+    if any(c.isupper() for c in word[1:]) or (word[0].isupper() and not opening):
+        return True
+    return lead[-1:] in tuple(_LEADING_SIGNS) and not lead.endswith((" -", "\n-"))
+
+
+def _is_month(word: str) -> bool:
+    return word.lower() in MONTHS and word[0].isupper()
+
+
+def _is_name(word: str) -> bool:
+    return word[0].isupper() and not is_free(word)
+
+
+def _stands_in(code: str, source: str, closed: bool) -> bool:
+    place = source.find(code)
+    while place >= 0:
+        end = place + len(code)
+        starts = place == 0 or not (is_word(source[place - 1]) and is_word(code[0]))
+        ends = not closed or end >= len(source) or not (is_word(source[end]) and is_word(code[-1]))
+        if starts and ends:
+            return True
+        place = source.find(code, place + 1)
+    return False
