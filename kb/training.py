@@ -18,6 +18,9 @@ from llm.training.loop import Progress
 from llm.training.reader import ReaderKnobs, new_reader_net, save_reader, train_reader
 from llm.training.reader_data import reader_examples
 from llm.training.rows import Row, read_training_rows, split_by_passage
+from llm.training.writer import WriterKnobs, new_writer_net, save_writer, train_writer
+from llm.training.writer_data import writer_examples
+from llm.writer.tokenizer import load_tokenizer
 from retrieval.lexical import count_terms, inverse_document_frequency, saturation
 
 HELD_OUT_ONE_IN = 30
@@ -72,6 +75,28 @@ def run_reader_training(run: TrainingRun, knobs: ReaderKnobs, say: Say) -> None:
     }
     save_reader(net, encoder, run.output, Calibration(), facts)
     say(f"reader written to {run.output}")
+
+
+def run_writer_training(run: TrainingRun, knobs: WriterKnobs, say: Say) -> None:
+    """Train the writer on the English rows that have a response and write it to `run.output`; resumable as above."""
+    base = run.models / "writer"
+    rows = read_training_rows(run.data)
+    train_rows, _ = split_by_passage(rows.kept, HELD_OUT_ONE_IN)
+    languages = ("en",)
+    made = writer_examples(train_rows, load_tokenizer(base), nearest_passages, frozenset(languages), knobs.seed)
+    order = np.random.default_rng(knobs.seed).permutation(len(made))[: run.examples]
+    examples = [made[i] for i in order]
+    say(f"{len(examples)} of {len(made)} examples; dropped rows: {rows.dropped or 'none'}")
+    model = new_writer_net(base, knobs)
+    train_writer(model, examples, run.work / "writer", knobs, _report(say))
+    facts: dict[str, object] = {
+        "examples": len(examples),
+        "rate": knobs.rate,
+        "batch": knobs.batch,
+        "seed": knobs.seed,
+    }
+    save_writer(model, base, run.output, knobs, languages, facts)
+    say(f"writer written to {run.output}")
 
 
 def nearest_passages(rows: Sequence[Row], passages: Sequence[str]) -> list[list[int]]:
