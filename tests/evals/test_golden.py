@@ -20,6 +20,7 @@ TEXT_FORMATS = {".md", ".html", ".eml", ".csv", ".txt"}
 KINDS = {"short", "passage", "list", "yesno", "none"}
 FIELDS = {"id", "lang", "question", "kind", "doc", "evidence", "answers"}
 SHARED_AT_MOST = 0.5
+MARKUP = re.compile(r"[`*]")  # evidence is raw source, an answer is what a reader sees of it
 
 STOP_ENGLISH = frozenset(
     """a about after all also an and any anything are as at be because been before being but by can cannot could
@@ -152,11 +153,11 @@ def test_the_evidence_stands_word_for_word_in_its_document(row: dict[str, object
 
 
 @pytest.mark.parametrize("row", ANSWERABLE, ids=row_id)
-def test_every_answer_stands_in_the_evidence(row: dict[str, object]) -> None:
+def test_every_answer_stands_in_the_evidence_without_its_markup(row: dict[str, object]) -> None:
     answers = forms(row["answers"])
     assert answers
     for answer in answers:
-        assert flat(answer) in flat(str(row["evidence"]))
+        assert answer in flat(MARKUP.sub("", str(row["evidence"])))
 
 
 @pytest.mark.parametrize("row", [row for row in ANSWERABLE if row["kind"] == "list"], ids=row_id)
