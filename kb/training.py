@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from llm.encoder import Encoder
-from llm.reader import Calibration
+from llm.reader import Calibration, Passage, Reader
+from llm.training.calibrate import PolarityGuess, Scored, calibrate
 from llm.training.loop import Progress
-from llm.training.reader import ReaderKnobs, new_reader_net, save_reader, train_reader
-from llm.training.reader_data import reader_examples
+from llm.training.reader import ReaderKnobs, new_reader_net, recalibrate, save_reader, train_reader
+from llm.training.reader_data import OWN_FAMILIES, polarity_class, reader_examples
 from llm.training.rows import Row, read_training_rows, split_by_passage
 from llm.training.writer import WriterKnobs, new_writer_net, save_writer, train_writer
 from llm.training.writer_data import writer_examples
@@ -30,8 +31,10 @@ _NEAREST = 9
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Where a run reads and writes: `data` the rows, `models` the installed bases, `work` its resumable state,
-    `output` the shipped files; `examples` bounds how many are seen (None: all)."""
+    """Where a run reads and writes; `examples` bounds how many are seen (None: all).
+
+    `data` holds the rows, `models` the installed bases, `work` the resumable state, `output` the files to ship.
+    """
 
     data: Path
     models: Path
@@ -75,6 +78,35 @@ def run_reader_training(run: TrainingRun, knobs: ReaderKnobs, say: Say) -> None:
     }
     save_reader(net, encoder, run.output, Calibration(), facts)
     say(f"reader written to {run.output}")
+
+
+def run_calibration(run: TrainingRun, say: Say) -> Calibration:
+    """Fit the calibration of the reader in `run.output` on the held-out rows of `run.data` and store it there.
+
+    Each question is read with its own passage and the two nearest wrong ones, as an answer would read its top three.
+    """
+    encoder = Encoder.load(run.models / "encoder")
+    reader = Reader.load(run.output, encoder).with_calibration(Calibration())
+    rows = read_training_rows(run.data).kept
+    _, held = split_by_passage(rows, HELD_OUT_ONE_IN)
+    own = [row for row in held if row.family in OWN_FAMILIES][: run.examples]
+    passages = list({(row.title, row.context): None for row in rows if row.family in OWN_FAMILIES})
+    nearest = nearest_passages(own, [text for _, text in passages])
+    scored: list[Scored] = []
+    guesses: list[PolarityGuess] = []
+    for number, (row, near) in enumerate(zip(own, nearest, strict=True), 1):
+        others = [Passage(*passages[i]) for i in near[:2]]
+        readings = reader.read(row.question, [Passage(row.title, row.context), *others])
+        scored.append(Scored(max(r.spans[0].score for r in readings if r.spans), bool(row.answers)))
+        if (polarity := polarity_class(row)) in (0, 1) and row.answers:
+            yes, no = readings[0].yes, readings[0].no
+            guesses.append(PolarityGuess(max(yes, no), (yes > no) == (polarity == 0)))
+        if number % 100 == 0:
+            say(f"{number} of {len(own)} held-out questions read")
+    found = calibrate(scored, guesses)
+    recalibrate(run.output, found)
+    say(f"calibrated on {len(scored)} questions and {len(guesses)} of yes or no: {found}")
+    return found
 
 
 def run_writer_training(run: TrainingRun, knobs: WriterKnobs, say: Say) -> None:

@@ -57,6 +57,7 @@ class Embeddings(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=config.eps)
 
     def forward(self, ids: Tensor) -> Tensor:
+        """Ids (B, T) to (B, T, W)."""
         rows = F.embedding(ids, self.word).to(self.position.dtype)  # (B, T, W)
         summed: Tensor = self.norm(rows + self.position[: ids.shape[1]])
         return summed
@@ -76,6 +77,7 @@ class BertLayer(nn.Module):
         self.ffn_norm = nn.LayerNorm(config.width, eps=config.eps)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """States (B, T, W) to states of the same shape."""
         batch, tokens, width = x.shape
         q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, H, T, W / H)
@@ -96,19 +98,20 @@ class Bert(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Precision the layers compute in."""
-        return next(self.layers.parameters()).dtype
+        dtype: torch.dtype = next(self.layers.parameters()).dtype
+        return dtype
 
     def forward(self, ids: Tensor, real: Tensor | None) -> Tensor:
         """`real` (B, T) is True for tokens, False for padding; None when nothing is padded."""
         mask = None if real is None else real[:, None, None, :]
-        x = self.embeddings(ids).to(self.dtype)
+        x: Tensor = self.embeddings(ids).to(self.dtype)
         for layer in self.layers:
             x = layer(x, mask)
         return x
 
 
 def load_embeddings(embeddings: Embeddings, tensors: Mapping[str, Tensor]) -> None:
-    """Fill from BERT names; the one type row that is ever used is added to the positions. The word table is not copied."""
+    """Fill from BERT names; the one type row in use is added to the positions. The word table is not copied."""
     embeddings.word = nn.Parameter(tensors["embeddings.word_embeddings.weight"], requires_grad=False)
     position = tensors["embeddings.position_embeddings.weight"].float()
     position = position + tensors["embeddings.token_type_embeddings.weight"][0].float()

@@ -147,10 +147,10 @@ def read_e5(path: Path) -> E5File:
         raise ValueError(f"{path.name} is not an E5S1 file (first bytes {bytes(data[:4])!r})")
     cursor = _Cursor(data)
     cursor.take(8)
-    sizes = [cursor.integer() for _ in range(7)]
+    width, layers, heads, ffn, vocabulary, positions, types = (cursor.integer() for _ in range(7))
     eps = float(cursor.read("f"))
     cursor.integer()  # block size, always 32
-    header = E5Header(*sizes, eps=eps)
+    header = E5Header(width, layers, heads, ffn, vocabulary, positions, types, eps)
     pieces, unknown = _read_vocabulary(cursor)
     tensors: dict[str, torch.Tensor] = {}
     for _ in range(cursor.integer()):

@@ -34,7 +34,7 @@ def torch_precision(name: str) -> torch.dtype:
 
 
 def length_batches(lengths: Sequence[int], budget: int = _BATCH_TOKENS) -> Iterator[list[int]]:
-    """Indices grouped by similar length, longest first, each group at most `budget` padded tokens (at least one text)."""
+    """Indices grouped by length, longest first, each group of at most `budget` padded tokens (at least one text)."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
         if batch and (len(batch) + 1) * lengths[batch[0]] > budget:

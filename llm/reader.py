@@ -54,11 +54,16 @@ class Span:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the reader says of one passage: confidence in 0..1 that it answers, spans best first, yes or no."""
+    """What the reader says of one passage: confidence in 0..1 that it answers, spans best first, yes or no.
+
+    `yes` and `no` are the probabilities behind the polarity; what they lack to 1 is "neither".
+    """
 
     confidence: float
     spans: tuple[Span, ...]
     polarity: Polarity
+    yes: float = 0.0
+    no: float = 0.0
 
 
 class EvidenceReader(Protocol):
@@ -73,8 +78,10 @@ class EvidenceReader(Protocol):
 
 @dataclass(frozen=True)
 class Calibration:
-    """confidence = sigmoid(scale x score + offset); answers below `threshold` are refused; a yes or no is said only
-    where its probability reaches `polarity` (1 means never)."""
+    """From score to decision: confidence = sigmoid(scale x score + offset).
+
+    Answers below `threshold` are refused; a yes or no is said only where its probability reaches `polarity`.
+    """
 
     scale: float = 1.0
     offset: float = 0.0
@@ -110,6 +117,7 @@ class ReaderNet(nn.Module):
         self.polarity = nn.Linear(config.width, len(POLARITIES))
 
     def forward(self, ids: Tensor, real: Tensor | None) -> ReaderOutput:
+        """Logits of ids (B, T); `real` as in `Bert.forward`."""
         hidden = self.trunk(ids, real)  # (B, T, W)
         start, end = self.span(hidden).float().unbind(-1)
         return ReaderOutput(start, end, self.polarity(hidden[:, 0]).float())
@@ -147,9 +155,11 @@ class Reader:
             raise ValueError(f"{folder} holds no reader: {card.name} and {weights.name} are needed")
         settings = json.loads(card.read_text())
         if settings.get("format_version") != FORMAT_VERSION:
-            raise ValueError(f"{card} has format {settings.get('format_version')!r}, this program reads {FORMAT_VERSION}")
+            found_version = settings.get("format_version")
+            raise ValueError(f"{card} has format {found_version!r}, this program reads {FORMAT_VERSION}")
         if settings["encoder"] != encoder.model_id:
-            raise ValueError(f"{card} was trained on encoder {settings['encoder']}, but {encoder.model_id} is installed")
+            trained_on = settings["encoder"]
+            raise ValueError(f"{card} was trained on encoder {trained_on}, but {encoder.model_id} is installed")
         found = file_sha256(weights)
         if found != settings["sha256"]:
             raise ValueError(f"{weights} is damaged: SHA-256 {found}, expected {settings['sha256']}")
@@ -181,7 +191,7 @@ class Reader:
                 features.append(window)
                 owner.append(number)
         spans: list[list[Span]] = [[] for _ in pairs]
-        polarity: list[Polarity] = ["undecided"] * len(pairs)
+        polarity: list[Tensor | None] = [None] * len(pairs)
         best = [-math.inf] * len(pairs)
         with torch.inference_mode():
             for batch in length_batches([len(one.ids) for one in features]):
@@ -192,7 +202,7 @@ class Reader:
                     spans[owner[i]] += found
                     if found and found[0].score > best[owner[i]]:
                         best[owner[i]] = found[0].score
-                        polarity[owner[i]] = self._polarity(output.polarity[row])
+                        polarity[owner[i]] = torch.softmax(output.polarity[row], -1)
         return [self._reading(pairs[i][1].text, spans[i], polarity[i]) for i in range(len(pairs))]
 
     def _windows(self, question: str, passage: Passage) -> list[Features]:
@@ -206,23 +216,23 @@ class Reader:
         cuts = [slice(start, start + PASSAGE_TOKENS) for start in starts]
         return [window_features(asked.ids, title_ids, text.ids[cut], text.offsets[cut]) for cut in cuts]
 
-    def _polarity(self, logits: Tensor) -> Polarity:
-        probabilities = torch.softmax(logits, -1)
-        for number in (0, 1):
-            if float(probabilities[number]) >= self.calibration.polarity:
-                return POLARITIES[number]
-        return "undecided"
+    def _polarity(self, yes: float, no: float) -> Polarity:
+        likely, probability = max(("yes", yes), ("no", no), key=lambda pair: pair[1])
+        said: Polarity = "yes" if likely == "yes" else "no"
+        return said if probability >= self.calibration.polarity else "undecided"
 
-    def _reading(self, text: str, spans: list[Span], polarity: Polarity) -> Reading:
+    def _reading(self, text: str, spans: list[Span], polarity: Tensor | None) -> Reading:
         kept: list[Span] = []
         for span in sorted(spans, key=lambda s: (-s.score, s.start, s.end)):
             span = _trimmed(text, span)
             if span.start < span.end and all(span.end <= k.start or span.start >= k.end for k in kept):
                 kept.append(span)
-        if not kept:
+        if not kept or polarity is None:
             return Reading(0.0, (), "undecided")
         logit = self.calibration.scale * kept[0].score + self.calibration.offset
-        return Reading(1 / (1 + math.exp(-max(-60.0, min(60.0, logit)))), tuple(kept[:_SPANS]), polarity)
+        confidence = 1 / (1 + math.exp(-max(-60.0, min(60.0, logit))))
+        yes, no, _ = polarity.tolist()
+        return Reading(confidence, tuple(kept[:_SPANS]), self._polarity(yes, no), yes, no)
 
 
 def _trimmed(text: str, span: Span) -> Span:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
-from llm.base import seal_model
+from llm.base import BASE_MODELS, seal_model
 from llm.bert import BertConfig
 from llm.e5_file import unigram_tokenizer
 from llm.encoder import Encoder
@@ -29,12 +29,17 @@ ENCODER = BertConfig(width=384, layers=1, heads=12, ffn=64, vocabulary=0, positi
 WRITER = WriterConfig(vocab=0, width=32, layers=2, heads=4, kv_heads=2, head_dim=8, ffn_width=48, max_tokens=1024)
 MOE = MoeConfig(experts=4, top_k=2, width=8, every=2)
 LORA = LoraShape(rank=4, alpha=8.0)
+_PINNED = {model.folder: model.file_sha256 for model in BASE_MODELS}  # what the program insists on when it starts
 _WORDS = (
     "the of and to in is are for on with you your by from at this that can not be or as it an a how what when where "
     "who which does do have has all any each day days week month year user users document documents index answer "
     "question passage page file files server password account access admin model data text search query time"
 ).split()
-_HAN = "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民得经文档问题答案模型索引页面用户密码安装部署权限集合导入引用检索向量服务器数据库默认端口"
+_HAN = (
+    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种"
+    "面而方后多定行学法所民得经文档问题答案模型索引页面用户密码安装部署权限集合导入引用检索向量服务器数据"
+    "库默认端口"
+)
 
 
 def tiny_models(folder: Path, seed: int = 7) -> Path:
@@ -83,7 +88,9 @@ def _write_encoder(folder: Path, generator: torch.Generator) -> None:
     tokenizer = tiny_unigram()
     width, ffn = ENCODER.width, ENCODER.ffn
     tensors = {
-        "embeddings.word_embeddings.weight": torch.randn((tokenizer.get_vocab_size(), width), generator=generator).half(),
+        "embeddings.word_embeddings.weight": torch.randn(
+            (tokenizer.get_vocab_size(), width), generator=generator
+        ).half(),
         "embeddings.position_embeddings.weight": _normal((ENCODER.positions, width), generator),
         "embeddings.token_type_embeddings.weight": _normal((2, width), generator),
         "embeddings.LayerNorm.weight": torch.ones(width),
@@ -119,7 +126,7 @@ def _write_encoder(folder: Path, generator: torch.Generator) -> None:
     }
     (folder / "config.json").write_text(json.dumps(config))
     tokenizer.save(str(folder / "tokenizer.json"))
-    seal_model(folder, "tiny-encoder", "1" * 64, "Apache-2.0")
+    seal_model(folder, "tiny-encoder", _PINNED["encoder"], "Apache-2.0")
 
 
 def _write_writer(folder: Path, generator: torch.Generator) -> None:
@@ -150,4 +157,4 @@ def _write_writer(folder: Path, generator: torch.Generator) -> None:
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(keys))
     tokenizer.save(str(folder / "tokenizer.json"))
-    seal_model(folder, "tiny-writer", "2" * 64, "Apache-2.0")
+    seal_model(folder, "tiny-writer", _PINNED["writer"], "Apache-2.0")

@@ -145,7 +145,7 @@ def _append_curve(path: Path, step: int, means: Mapping[str, float]) -> None:
 
 
 def length_sorted_batches(lengths: Sequence[int], size: int, seed: int, chunk: int = 400) -> list[list[int]]:
-    """Indices in a seeded random order, sorted by length inside chunks so that little is padded, in batches of `size`."""
+    """Indices in seeded random order, sorted by length inside chunks so that little is padded, `size` a batch."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(lengths), generator=generator).tolist()
     batches: list[list[int]] = []

@@ -28,7 +28,7 @@ POLARITY_WEIGHT = 0.5
 
 @dataclass(frozen=True)
 class ReaderKnobs:
-    """`frozen` lowest layers are not trained; `batch` examples a step; `start` holds a reader to go on from, or None."""
+    """`frozen` lowest layers stay as they are; `batch` examples a step; `start` holds a reader to go on from."""
 
     rate: float = 1.5e-4
     batch: int = 24
@@ -104,7 +104,17 @@ def save_reader(
         "encoder": encoder.model_id,
         "sha256": file_sha256(weights),
         "calibration": asdict(calibration),
-        **facts,
+        "training": facts,
     }
-    card.with_suffix(".tmp").write_text(json.dumps(settings, indent=2, ensure_ascii=False))
+    _write_card(card, settings)
+
+
+def recalibrate(folder: Path, calibration: Calibration) -> None:
+    """Store another calibration beside the weights in `folder`."""
+    card = folder / "reader.json"
+    _write_card(card, {**json.loads(card.read_text()), "calibration": asdict(calibration)})
+
+
+def _write_card(card: Path, settings: dict[str, object]) -> None:
+    card.with_suffix(".tmp").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
     os.replace(card.with_suffix(".tmp"), card)

@@ -114,11 +114,11 @@ def reader_examples(rows: Sequence[Row], tokenizer: Tokenizer, neighbours: Neigh
     titles = tokenizer.encode_batch([p[1] for p in pairs], add_special_tokens=False)
     texts = tokenizer.encode_batch([p[2] for p in pairs], add_special_tokens=False)
     examples: list[ReaderExample] = []
-    for (_, _, _, span, polarity), question, title, text in zip(pairs, questions, titles, texts, strict=True):
-        target = _targets(text.offsets, span) if span else None
-        low, high = _window(len(text.ids), target, rng)
+    for (_, _, _, span, polarity), asked, heading, passage in zip(pairs, questions, titles, texts, strict=True):
+        target = _targets(passage.offsets, span) if span else None
+        low, high = _window(len(passage.ids), target, rng)
         features = window_features(
-            question.ids[:QUESTION_TOKENS], title.ids[-TITLE_TOKENS:], text.ids[low:high], text.offsets[low:high]
+            asked.ids[:QUESTION_TOKENS], heading.ids[-TITLE_TOKENS:], passage.ids[low:high], passage.offsets[low:high]
         )
         start = end = 0
         if target is not None:

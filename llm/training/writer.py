@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from llm.training.lora import restore_trained, trainable_writer, trained_tensors
 from llm.training.loop import LoopKnobs, Losses, Progress, length_sorted_batches, train
+from llm.training.lora import restore_trained, trainable_writer, trained_tensors
 from llm.training.writer_data import WriterExample
 from llm.writer.balance import GlobalLoad, router_loss
 from llm.writer.checkpoint import CheckpointInfo, base_info, read_checkpoint, save_checkpoint
@@ -80,7 +80,11 @@ def train_writer(
     batches = length_sorted_batches([len(one.ids) for one in examples], knobs.batch, knobs.seed)
     load = GlobalLoad()
     loop = LoopKnobs(rate=knobs.rate, warmup=40, decay=0.0)
-    train(model, batches, lambda chosen: writer_losses(model, [examples[i] for i in chosen], load), folder, loop, report)
+
+    def losses(chosen: Sequence[int]) -> Losses:
+        return writer_losses(model, [examples[i] for i in chosen], load)
+
+    train(model, batches, losses, folder, loop, report)
 
 
 def save_writer(
