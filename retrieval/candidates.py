@@ -4,6 +4,7 @@ Small sets and selective filters are scanned exactly, in place; only large ones 
 graph cannot fill the list behind a filter the scan has the last word.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,15 @@ def nearest_rows(
     return rows[np.argpartition(-scores, limit - 1)[:limit]]
 
 
+def _label_filter(ids: NDArray[np.int64], allowed: NDArray[np.bool_]) -> Callable[[int], bool]:
+    """Return a fast test whether a label is the id of an allowed row: one byte for each id between first and last."""
+    first = int(ids[0])
+    flags = np.zeros(int(ids[-1]) - first + 1, dtype=np.uint8)
+    flags[ids - first] = allowed
+    looked_up = flags.tobytes()
+    return lambda label: looked_up[label - first] != 0
+
+
 def generation_candidates(
     generation: Generation, allowed: NDArray[np.bool_], query: NDArray[np.float32], limit: int, scan_up_to: int
 ) -> NDArray[np.intp]:
@@ -42,9 +52,7 @@ def generation_candidates(
     found = generation.rows_of(graph.query(query, graph.shape.ef).labels)
     found = found[allowed[found]]
     if len(found) < limit:
-        row_of = generation.rows_of
-        answer = graph.query(query, limit, lambda label: bool(allowed[row_of(np.array([label]))[0]]))
-        found = generation.rows_of(answer.labels)
+        found = generation.rows_of(graph.query(query, limit, _label_filter(generation.ids, allowed)).labels)
     if len(found) < limit:
         return nearest_rows(generation.vectors, allowed, query, limit)
     return found[:limit]
