@@ -79,7 +79,8 @@ def chromium() -> str:
     return path
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
+@pytest.fixture(autouse=True)
+def installed_models(request: pytest.FixtureRequest) -> None:
     """Tests marked `real_models` need the installed models."""
-    if item.get_closest_marker("real_models"):
-        item._request.getfixturevalue("models_folder")  # type: ignore[attr-defined]
+    if request.node.get_closest_marker("real_models"):
+        request.getfixturevalue("models_folder")
