@@ -76,7 +76,8 @@ def choose_polarity(guesses: Sequence[PolarityGuess]) -> float:
     right, chosen = 0, 1.0
     for count, guess in enumerate(ordered, 1):
         right += guess.right
-        if right / count >= POLARITY_PRECISION and (count >= 10 or count == len(ordered)):
+        tied = count < len(ordered) and ordered[count].probability == guess.probability
+        if not tied and count >= min(10, len(ordered)) and right / count >= POLARITY_PRECISION:
             chosen = guess.probability
     return max(0.5, chosen)
 

@@ -116,7 +116,7 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         found = losses(batches[step])
         if not bool(torch.isfinite(found["loss"])):
-            raise FloatingPointError(f"the loss is {float(found['loss'])} at step {step}; lower the rate")
+            raise FloatingPointError(f"the loss is {float(found['loss'].detach())} at step {step}; lower the rate")
         found["loss"].backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(list(parameters.values()), knobs.clip)
         optimizer.step()
