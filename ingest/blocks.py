@@ -61,6 +61,10 @@ class Blocks:
 
     def drop(self, what: str, reason: str, count: int = 1) -> None:
         """Remember that something was left out."""
+        for index, entry in enumerate(self.dropped):
+            if (entry.what, entry.reason) == (what, reason):
+                self.dropped[index] = replace(entry, count=entry.count + count)
+                return
         self.dropped.append(Dropped(what, reason, count))
 
     def build(self, media_type: str, name: str) -> Parsed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pypdfium2
@@ -21,23 +22,26 @@ from ingest.records import Kind, Parsed, ParseFailure
 _MAX_PAGES = 5_000
 _HEADING_SIZE = 1.12  # a line this much larger than the body is a heading
 _HEADING_LENGTH = 160
+_BOLD = 600  # font weight
 _RUNNING_SHARE = 0.5  # a first or last line that stands on this share of the pages is a running header
 _ITEM = re.compile(r"^(?:[•·‣▪●○■□\uf0b7\uf0a7\uf0d8–-]|\(?\d{1,3}[.)]|[a-z][.)])\s+\S")
+_MARKER = re.compile(r"^(?:[^\w\s]|\(?\w{1,3}[.)]|\d+(?:\.\d+)*\.?)$")
 _END = re.compile(r"[.!?:;。！？：；…”’)）\]】]$")
 _WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef]$")
 
 
 @dataclass(frozen=True)
 class _Line:
-    """One printed line: `size` is the type size in points, `left`, `right`, `top`, `bottom` its box."""
+    """One printed line: type size and box in points, and its parts between wide gaps. Size 0: not measured."""
 
     text: str
     page: int
-    size: float
-    left: float
-    right: float
-    top: float
-    bottom: float
+    size: float = 0.0
+    bold: bool = False
+    left: float = 0.0
+    right: float = 0.0
+    bottom: float = 0.0
+    cells: tuple[str, ...] = ()
 
 
 def parse_pdf(path: Path, name: str) -> Parsed:
@@ -95,31 +99,57 @@ def _page_lines(document: pypdfium2.PdfDocument, index: int) -> list[_Line]:
             stripped = raw.strip()
             if stripped:
                 first = start + raw.index(stripped[0])
-                lines.append(_line(text_page, stripped, first, first + len(stripped) - 1, index + 1))
+                lines.append(_line(text_page, stripped, first, index + 1))
             start += len(raw) + 1
     else:
         # Characters beyond the basic plane break the correspondence of text and boxes: no geometry then.
-        lines = [_Line(line.strip(), index + 1, 0, 0, 0, 0, 0) for line in text.splitlines() if line.strip()]
+        lines = [_Line(line.strip(), index + 1) for line in text.splitlines() if line.strip()]
     text_page.close()
     page.close()
     return lines
 
 
-def _line(text_page: pypdfium2.PdfTextPage, text: str, first: int, last: int, page: int) -> _Line:
-    left, bottom, _, top = text_page.get_charbox(first)
-    _, low, right, high = text_page.get_charbox(last)
-    size = float(pdfium.FPDFText_GetFontSize(text_page, first))
-    mended = text.replace("\ufffe", "-" if text.endswith("\ufffe") else "").replace("\uf0b7", "•")
-    return _Line(" ".join(mended.split()), page, round(size, 1), left, right, max(top, high), min(bottom, low))
+def _line(text_page: pypdfium2.PdfTextPage, text: str, first: int, page: int) -> _Line:
+    """Measure one line whose characters begin at index `first` of the page."""
+    # Loose boxes have the height of the font, so that lines with and without descenders compare.
+    left, bottom, _, _ = text_page.get_charbox(first, loose=True)
+    _, low, right, _ = text_page.get_charbox(first + len(text) - 1, loose=True)
+    letters = [first + index for index, char in enumerate(text) if char.isalnum()] or [first]
+    # A bullet or a quotation mark may come from another font: letters at both ends decide.
+    ends = (letters[0], letters[-1])
+    size = min(float(pdfium.FPDFText_GetFontSize(text_page, index)) for index in ends)
+    bold = all(pdfium.FPDFText_GetFontWeight(text_page, index) >= _BOLD for index in ends)
+    cells = [_mended(cell) for cell in _cells(text_page, text, first, size)]
+    return _Line(_mended(text), page, round(size, 1), bold, left, right, min(bottom, low), tuple(cells))
+
+
+def _cells(text_page: pypdfium2.PdfTextPage, text: str, first: int, size: float) -> list[str]:
+    """The parts of a line between gaps wider than the type is high: the cells of a table's row."""
+    cells: list[str] = []
+    start = 0
+    for match in re.finditer(r"\s+", text):
+        before = text_page.get_charbox(first + match.start() - 1)[2]
+        after = text_page.get_charbox(first + match.end())[0]
+        if after - before > size > 0 and not _MARKER.match(text[start : match.start()]):
+            cells.append(text[start : match.start()])
+            start = match.end()
+    return [*cells, text[start:]]
+
+
+def _mended(text: str) -> str:
+    """White space collapsed; the soft hyphen that pdfium marks at a line's end becomes a hyphen."""
+    plain = text.replace("\ufffe", "-" if text.endswith("\ufffe") else "").replace("\uf0b7", "•")
+    return " ".join(plain.split())
 
 
 def _without_running_lines(pages: list[list[_Line]]) -> tuple[list[list[_Line]], int]:
     """Drop page numbers and the lines that stand at the top or bottom of most pages (digits ignored)."""
 
-    def shape(line: _Line) -> str:
-        return re.sub(r"\d+", "#", line.text.casefold())
+    def shape(line: _Line) -> tuple[str, float]:
+        # The size keeps the title on the cover apart from the same words above every page.
+        return re.sub(r"\d+", "#", line.text.casefold()), line.size
 
-    edges: Counter[str] = Counter()
+    edges: Counter[tuple[str, float]] = Counter()
     for lines in pages:
         edges.update({shape(line) for line in (*lines[:2], *lines[-2:])})
     often = max(3, _RUNNING_SHARE * len(pages))
@@ -140,54 +170,98 @@ def _without_running_lines(pages: list[list[_Line]]) -> tuple[list[list[_Line]],
     return kept, dropped
 
 
+@dataclass(frozen=True)
+class _Style:
+    """What ordinary text of the document looks like, and the levels of the larger sizes."""
+
+    size: float
+    bold: bool
+    levels: dict[float, int]
+
+    @classmethod
+    def of(cls, lines: list[_Line]) -> _Style:
+        sizes: Counter[tuple[float, bool]] = Counter()
+        for line in lines:
+            sizes[(line.size, line.bold)] += len(line.text)
+        size, bold = sizes.most_common(1)[0][0] if sizes else (0.0, False)
+        plain = cls(size, bold, {})
+        larger = sorted({line.size for line in lines if plain.level(line)}, reverse=True)
+        return cls(size, bold, {size: level for level, size in enumerate(larger[:4], start=1)})
+
+    def level(self, line: _Line) -> int:
+        """The heading level of a line, 0 for ordinary text."""
+        if self.size <= 0 or len(line.text) > _HEADING_LENGTH or not any(char.isalpha() for char in line.text):
+            return 0
+        if _ITEM.match(line.text) and not re.match(r"\d", line.text):
+            return 0
+        if line.size >= _HEADING_SIZE * self.size:
+            return self.levels.get(line.size, 4)
+        emphatic = line.bold and not self.bold and line.size >= self.size and len(line.cells) == 1
+        return 5 if emphatic and len(line.text) <= 100 and not line.text.endswith((".", ",", ";", "。", "，")) else 0
+
+
 def _blocks_of(lines: list[_Line], blocks: Blocks) -> None:
-    sizes: Counter[float] = Counter()
-    for line in lines:
-        sizes[line.size] += len(line.text)
-    body = sizes.most_common(1)[0][0] if sizes else 0.0
-    larger = sorted({line.size for line in lines if _is_heading(line, body)}, reverse=True)
-    levels = {size: level for level, size in enumerate(larger[:4], start=1)}
-    margin = _margin(lines)
+    style = _Style.of(lines)
+    column = _Column.of(lines)
     paragraph: list[_Line] = []
     heading: list[_Line] = []
-    for line in lines:
-        if _is_heading(line, body):
+    rows: list[_Line] = []
+    for index, line in enumerate(lines):
+        level = style.level(line)
+        after = lines[index + 1] if index + 1 < len(lines) else None
+        if len(line.cells) > 1 and (rows or (after is not None and len(after.cells) > 1 and after.page == line.page)):
             _flush(paragraph, blocks)
-            if heading and (heading[-1].size != line.size or heading[-1].page != line.page):
-                _flush_heading(heading, levels, blocks)
+            _flush_heading(heading, style, blocks)
+            if rows and rows[-1].page != line.page:
+                _flush_rows(rows, blocks)
+            rows.append(line)
+            continue
+        _flush_rows(rows, blocks)
+        if level:
+            _flush(paragraph, blocks)
+            if heading and (style.level(heading[-1]) != level or heading[-1].page != line.page):
+                _flush_heading(heading, style, blocks)
             heading.append(line)
             continue
-        _flush_heading(heading, levels, blocks)
-        if paragraph and not _continues(paragraph[-1], line, margin):
+        _flush_heading(heading, style, blocks)
+        if paragraph and not column.continues(paragraph[-1], line):
             _flush(paragraph, blocks)
         paragraph.append(line)
+    _flush_rows(rows, blocks)
     _flush(paragraph, blocks)
-    _flush_heading(heading, levels, blocks)
+    _flush_heading(heading, style, blocks)
 
 
-def _is_heading(line: _Line, body: float) -> bool:
-    large = body > 0 and line.size >= _HEADING_SIZE * body
-    return large and len(line.text) <= _HEADING_LENGTH and any(char.isalpha() for char in line.text)
+@dataclass(frozen=True)
+class _Column:
+    """How the body is set: where full lines end, and the usual step from line to line in type sizes."""
 
+    margin: float
+    step: float
 
-def _margin(lines: list[_Line]) -> float:
-    """Where full lines end: the 90th percentile of right edges."""
-    edges = sorted(line.right for line in lines)
-    return edges[int(0.9 * (len(edges) - 1))] if edges else 0.0
+    @classmethod
+    def of(cls, lines: list[_Line]) -> _Column:
+        edges = sorted(line.right for line in lines)
+        steps = sorted(
+            (before.bottom - line.bottom) / line.size
+            for before, line in pairwise(lines)
+            if before.page == line.page and before.size == line.size > 0 and 0 < before.bottom - line.bottom
+        )
+        margin = edges[int(0.9 * (len(edges) - 1))] if edges else 0.0
+        # Steps between paragraphs and columns lie above the quarter that is surely inside paragraphs.
+        return cls(margin, steps[len(steps) // 4] if steps else 1.3)
 
-
-def _continues(before: _Line, line: _Line, margin: float) -> bool:
-    """Whether `line` belongs to the paragraph of the line before it."""
-    if _ITEM.match(line.text) or before.size != line.size:
-        return False
-    if before.page != line.page:
-        return not _END.search(before.text) and (line.text[0].islower() or bool(_WIDE.search(before.text)))
-    if before.size == 0:
-        return not _END.search(before.text)
-    height = max(1.0, before.top - before.bottom, line.size)
-    gap = before.bottom - line.top
-    full = before.right >= margin - 4 * line.size or not _END.search(before.text)
-    return gap < 0.9 * height and full and before.right >= 0.55 * margin
+    def continues(self, before: _Line, line: _Line) -> bool:
+        """Whether `line` belongs to the paragraph of the line before it."""
+        if _ITEM.match(line.text) or abs(before.size - line.size) > 0.2 * max(before.size, line.size):
+            return False
+        if before.size == 0:
+            return not _END.search(before.text)
+        ended = _END.search(before.text) is not None
+        if before.page != line.page:
+            return not ended and (line.text[0].islower() or bool(_WIDE.search(before.text)))
+        full = before.right >= self.margin - 6 * line.size or (not ended and before.right >= 0.55 * self.margin)
+        return before.bottom - line.bottom < 1.35 * self.step * line.size and full
 
 
 def _flush(lines: list[_Line], blocks: Blocks) -> None:
@@ -204,8 +278,13 @@ def _flush(lines: list[_Line], blocks: Blocks) -> None:
     lines.clear()
 
 
-def _flush_heading(lines: list[_Line], levels: dict[float, int], blocks: Blocks) -> None:
+def _flush_heading(lines: list[_Line], style: _Style, blocks: Blocks) -> None:
     if lines:
-        text = " ".join(line.text for line in lines)
-        blocks.heading(text, levels.get(lines[0].size, 4), lines[0].page)
+        blocks.heading(" ".join(line.text for line in lines), style.level(lines[0]), lines[0].page)
+        lines.clear()
+
+
+def _flush_rows(lines: list[_Line], blocks: Blocks) -> None:
+    if lines:
+        blocks.table([line.cells for line in lines], lines[0].page)
         lines.clear()
