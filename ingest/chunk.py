@@ -135,7 +135,7 @@ def cut(
     sizes = knobs or ChunkKnobs()
     positions = _Positions(text, elements, measure)
     passages: list[_Passage] = []
-    for group in _groups(_sections(elements), positions, sizes):
+    for group in _groups(_sections(title, elements), positions, sizes):
         passages.extend(_passages(group, text, positions, measure, sizes))
     return tuple(
         Chunk(
@@ -167,7 +167,7 @@ def _absorb_tiny(passages: Sequence[_Passage], positions: _Positions, sizes: Chu
         short_before = positions.count(before.start, before.end) < sizes.tiny
         if total <= sizes.most and (short_before or (own < sizes.tiny and not follows)):
             # It still begins under the earlier heading; the later one stands inside its text.
-            kept[-1] = replace(before, end=passage.end)
+            kept[-1] = replace(before, end=passage.end, page=passage.page if short_before else before.page)
         else:
             kept.append(passage)
     return kept
@@ -183,8 +183,11 @@ def _heading(path: tuple[str, ...], title: str, header: str) -> str:
     return " > ".join(part for part in parts if part)
 
 
-def _sections(elements: Iterable[Element]) -> list[_Section]:
-    """Runs of blocks with the same heading path and page; a heading without any text below it is text itself."""
+def _sections(title: str, elements: Iterable[Element]) -> list[_Section]:
+    """Runs of blocks with the same heading path and page; a heading without any text below it is text itself.
+
+    A heading that repeats the document's title opens no section's text: the title is embedded anyway.
+    """
     sections: list[_Section] = []
     waiting: list[Element] = []  # headings since the last block
     for element in elements:
@@ -197,8 +200,7 @@ def _sections(elements: Iterable[Element]) -> list[_Section]:
         last = sections[-1] if sections else None
         if waiting or last is None or last.path != element.heading or last.page != element.page:
             last = _Section(element.heading, element.page)
-            if waiting:
-                last.heading_start = waiting[0].start
+            last.heading_start = next((h.start for h in waiting if h.text.casefold() != title.casefold()), None)
             sections.append(last)
         waiting.clear()
         last.elements.append(element)
@@ -249,8 +251,10 @@ def _common(left: tuple[str, ...], right: tuple[str, ...]) -> tuple[str, ...]:
 def _passages(group: _Group, text: str, positions: _Positions, measure: Measure, sizes: ChunkKnobs) -> list[_Passage]:
     first = group.sections[0]
     if len(group.sections) > 1 or group.tokens <= sizes.most:
+        # The page is the one that holds most of the text: a short title slide must not name its successor's page.
+        page = max(group.sections, key=lambda section: positions.count(section.start, section.end)).page
         # Where it begins with the table's header row, that row is in the text and `header` is empty.
-        return [_Passage(group.path, group.start, group.end, first.page, first.elements[0].header)]
+        return [_Passage(group.path, group.start, group.end, page, first.elements[0].header)]
     units: list[_Unit] = []
     before: Element | None = None
     for element in first.elements:

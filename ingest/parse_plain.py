@@ -6,6 +6,7 @@ A text file has no headings to trust, so none are invented; only a line underlin
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from ingest.blocks import Blocks
 from ingest.records import Parsed
@@ -13,7 +14,7 @@ from ingest.records import Parsed
 _ITEM = re.compile(r"^\s*(?:[-*•·‣▪]|\(?\d{1,3}[.)]|[a-z][.)])\s+\S")
 _UNDERLINE = re.compile(r"^\s*(={3,}|-{3,})\s*$")
 _WIDE_END = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef]$")
-_WRAP_FROM = 50  # a line shorter than this is not the product of wrapping
+_WRAP_FROM, _WRAP_TO = 50, 200  # lines outside these lengths are not the product of wrapping
 
 
 def parse_plain(text: str, name: str) -> Parsed:
@@ -52,17 +53,16 @@ def unwrap(lines: list[str]) -> str:
     """Join lines that were wrapped at a margin; lines that end early keep their break."""
     if not lines:
         return ""
-    # A wrapped paragraph fills its lines: all but the last come near the longest.
     longest = max(len(line) for line in lines)
-    wrapped = longest >= _WRAP_FROM and all(
-        len(line) >= 0.6 * longest for line in lines[:-1]
-    ) and longest <= 200  # fmt: skip
     text = lines[0]
-    for line in lines[1:]:
-        if not wrapped:
-            text += "\n" + line
-        elif _WIDE_END.search(text):
+    for before, line in pairwise(lines):
+        # A line was wrapped when it comes near the longest and the next goes on in words.
+        filled = _WRAP_FROM <= longest <= _WRAP_TO and len(before) >= 0.72 * longest
+        begins = line.strip()[:1]
+        if filled and _WIDE_END.search(text):
             text += line.strip()
-        else:
+        elif filled and (begins.isalpha() or begins in "('\"“‘（"):
             text += " " + line.strip()
+        else:
+            text += "\n" + line
     return text
