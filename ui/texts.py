@@ -45,12 +45,12 @@ TEXTS: dict[str, Text] = {
         "回答只来自您的文档，并附上所依据的原文。如果文档中没有答案，会如实告知。",
     ),
     "empty_count": Text(
-        "{documents} documents in {collections} collections.", "共 {collections} 个集合，{documents} 篇文档。"
+        "Documents: {documents} · Collections: {collections}", "文档：{documents} · 集合：{collections}"
     ),
     "empty_none": Text("There are no documents yet. Add some in the library.", "还没有文档。请先在文档库中添加。"),
     "you": Text("You", "您"),
     "searching": Text("Searching…", "正在检索……"),
-    "reading": Text("{count} passages found. Reading…", "找到 {count} 段原文，正在阅读……"),
+    "reading": Text("Passages found: {count}. Reading…", "找到 {count} 段原文，正在阅读……"),
     "writing": Text("Writing…", "正在撰写……"),
     "stopped": Text("Stopped.", "已停止。"),
     "evidence": Text("Evidence", "证据"),
@@ -85,11 +85,11 @@ TEXTS: dict[str, Text] = {
     "upload_title": Text("Add documents", "添加文档"),
     "upload_drop": Text("Choose files", "选择文件"),
     "upload_into": Text("Into collection", "放入集合"),
-    "upload_start": Text("Add {count} files", "添加 {count} 个文件"),
+    "upload_start": Text("Add files ({count})", "添加文件（{count}）"),
     "upload_start_none": Text("Add files", "添加文件"),
-    "upload_progress": Text("{done} of {total} files", "{done} / {total} 个文件"),
+    "upload_progress": Text("Files done: {done} of {total}", "{done} / {total} 个文件"),
     "upload_sending": Text("sending", "正在上传"),
-    "upload_ready": Text("ready, {chunks} passages", "已就绪，{chunks} 段"),
+    "upload_ready": Text("ready, passages: {chunks}", "已就绪，{chunks} 段"),
     "upload_unchanged": Text("unchanged, already here", "内容未变，已存在"),
     "upload_failed": Text("failed: {reason}", "失败：{reason}"),
     "upload_waiting": Text(
@@ -128,15 +128,15 @@ TEXTS: dict[str, Text] = {
     "created": Text("Collection “{name}” was created.", "已创建集合“{name}”。"),
     "delete_collection": Text("Delete collection", "删除集合"),
     "delete_collection_body": Text(
-        "This deletes the collection “{name}” with its {documents} documents. It cannot be undone.",
+        "This deletes the collection “{name}” and every document in it ({documents}). It cannot be undone.",
         "将删除集合“{name}”及其中的 {documents} 篇文档，且无法恢复。",
     ),
     "collection_deleted": Text("Collection “{name}” was deleted.", "已删除集合“{name}”。"),
     # one document
     "download": Text("Download original", "下载原文件"),
-    "passages_count": Text("{count} passages", "{count} 段"),
+    "passages_count": Text("Passages: {count}", "段落：{count}"),
     "passage_number": Text("Passage {number}", "第 {number} 段"),
-    "tokens": Text("{count} tokens", "{count} 词元"),
+    "tokens": Text("tokens: {count}", "词元：{count}"),
     "dropped": Text("Left out", "未收入的内容"),
     "failed_because": Text("Processing failed: {reason}", "处理失败：{reason}"),
     # errors

@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 
 from kb.api import health, reference, routes_ask, routes_collections, routes_documents, routes_search
-from kb.api.errors import ErrorBody, install_error_handlers
+from kb.api.errors import failures, install_error_handlers
 from kb.api.security import BodyLimit, Gate
 from kb.components import Components
 from kb.jobs import JobWorker
@@ -50,7 +50,7 @@ def create_app(components: Components) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        responses={401: {"model": ErrorBody}, 403: {"model": ErrorBody}, 422: {"model": ErrorBody}},
+        responses=failures(401, 403, 422),
     )
     app.state.components = components
     app.state.worker = JobWorker(components)

@@ -63,6 +63,11 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
+def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route's description says of these statuses: each has the one error shape."""
+    return {status: {"model": ErrorBody} for status in statuses}
+
+
 def error_body(code: str, message: str, **more: Any) -> dict[str, Any]:
     """The one error shape; `more` adds fields beside code and message."""
     return {"error": {"code": code, "message": message, **more}}

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from kb.api.deps import Parts
-from kb.api.errors import ErrorBody, error_response
+from kb.api.errors import error_response, failures
 from kb.api.schemas import HealthOut, ReadyOut
 from kb.changes import change_state
 from kb.errors import KbError
@@ -22,7 +22,7 @@ def alive() -> HealthOut:
     return HealthOut(version=version("kb"))
 
 
-@router.get("/readyz", response_model=ReadyOut, responses={503: {"model": ErrorBody}})
+@router.get("/readyz", response_model=ReadyOut, responses=failures(503))
 def ready(parts: Parts) -> ReadyOut | JSONResponse:
     """The database answers and the networks are loaded; 503 with the part that is not ready."""
     states = {

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from kb import answering
 from kb.access import Principal
 from kb.api.deps import Caller, Parts
-from kb.api.errors import ErrorBody
+from kb.api.errors import failures
 from kb.api.schemas import AnswerOut, EvidenceOut, QueryIn, SourcesOut, TokenOut
 from kb.api.sse import Event, event_stream
 from kb.components import Components
@@ -25,14 +25,10 @@ from kb.components import Components
 router = APIRouter(tags=["ask"])
 
 STREAM = "text/event-stream"
-RESPONSES = {
-    200: {"content": {STREAM: {"schema": {"type": "string"}}}, "description": "An answer, or a stream of events."},
-    404: {"model": ErrorBody},
-    503: {"model": ErrorBody},
-}
+ANSWERED = {"content": {STREAM: {"schema": {"type": "string"}}}, "description": "An answer, or a stream of events."}
 
 
-@router.post("/v1/query", response_model=AnswerOut, responses=RESPONSES)
+@router.post("/v1/query", response_model=AnswerOut, responses={200: ANSWERED, **failures(404, 503)})
 async def query(
     body: QueryIn, parts: Parts, caller: Caller, accept: Annotated[str, Header(include_in_schema=False)] = ""
 ) -> Response:

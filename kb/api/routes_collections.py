@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from kb import collections, ingestion
 from kb.api.deps import Caller, Parts
-from kb.api.errors import ErrorBody
+from kb.api.errors import failures
 from kb.api.schemas import CollectionIn, CollectionOut, CollectionsOut
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
@@ -20,7 +20,7 @@ def list_collections(parts: Parts, caller: Caller) -> CollectionsOut:
     return CollectionsOut(items=[CollectionOut.model_validate(item) for item in found])
 
 
-@router.post("", status_code=201, responses={409: {"model": ErrorBody}})
+@router.post("", status_code=201, responses=failures(409))
 def create_collection(body: CollectionIn, parts: Parts, caller: Caller) -> CollectionOut:
     """Make an empty collection."""
     with parts.database.write() as session:
@@ -28,7 +28,7 @@ def create_collection(body: CollectionIn, parts: Parts, caller: Caller) -> Colle
     return CollectionOut.model_validate(made)
 
 
-@router.delete("/{name}", status_code=204, responses={404: {"model": ErrorBody}})
+@router.delete("/{name}", status_code=204, responses=failures(404))
 def delete_collection(name: str, parts: Parts, caller: Caller) -> Response:
     """Delete a collection with all its documents; it cannot be undone."""
     ingestion.delete_collection(parts, caller, name)

@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse
 
 from kb import documents, ingestion
 from kb.api.deps import DEFAULT_LIMIT, Caller, Limit, Offset, Parts, Worker
-from kb.api.errors import ErrorBody
+from kb.api.errors import failures
 from kb.api.schemas import (
     AcceptedOut,
     ChunkOut,
@@ -25,7 +25,7 @@ from kb.errors import InvalidInput, NotFound
 from kb.processing import originals_of
 
 PREFIX = "/v1/documents"
-MISSING = {404: {"model": ErrorBody}}
+MISSING = failures(404)
 
 router = APIRouter(prefix=PREFIX, tags=["documents"])
 
@@ -33,7 +33,7 @@ router = APIRouter(prefix=PREFIX, tags=["documents"])
 @router.post(
     "",
     status_code=202,
-    responses={413: {"model": ErrorBody}, 415: {"model": ErrorBody}, 429: {"model": ErrorBody}, **MISSING},
+    responses=failures(404, 413, 415, 429),
 )
 def upload_document(
     parts: Parts,

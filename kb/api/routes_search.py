@@ -8,14 +8,14 @@ from fastapi import APIRouter
 
 from kb.access import readable_groups
 from kb.api.deps import Caller, Parts
-from kb.api.errors import ErrorBody
+from kb.api.errors import failures
 from kb.api.schemas import PassageOut, SearchIn, SearchOut, TimingsOut
 from kb.indexing import FoundPassage
 
 router = APIRouter(tags=["ask"])
 
 
-@router.post("/v1/search", responses={404: {"model": ErrorBody}, 503: {"model": ErrorBody}})
+@router.post("/v1/search", responses=failures(404, 503))
 def search(body: SearchIn, parts: Parts, caller: Caller) -> SearchOut:
     """The passages nearest to a question, best first, with no model reading them."""
     started = time.perf_counter()
