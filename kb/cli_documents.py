@@ -112,6 +112,22 @@ def delete(
         emit({"deleted": ids})
 
 
+def reindex(context: typer.Context, home: Home = None, as_json: AsJson = False) -> None:
+    """Embed every stored passage again: needed once after the embedding model has changed."""
+    from kb.bootstrap import INGEST_ONLY, open_components
+    from kb.cli_progress import line_now_and_then
+    from kb.reindexing import reindex as embed_again
+
+    with open_components(settings_for(context, home), need=INGEST_ONLY) as components:
+        done = embed_again(components, line_now_and_then("passages"))
+        components.index.open()
+        components.index.build()
+    if as_json:
+        emit({"passages": done, "model": components.embedder.model_id})
+    else:
+        show(f"{done} passages embedded with {components.embedder.model_id}")
+
+
 @collection.command("list")
 def collections_list(context: typer.Context, home: Home = None, as_json: AsJson = False) -> None:
     """List the collections with their numbers of documents and passages."""
@@ -164,4 +180,5 @@ def register(app: typer.Typer) -> None:
     app.command("ingest")(ingest)
     app.command("list")(list_stored)
     app.command("delete")(delete)
+    app.command("reindex")(reindex)
     app.add_typer(collection, name="collection")

@@ -37,6 +37,19 @@ def ingest_progress() -> Iterator[Callable[[IngestProgress], None]]:
         yield report
 
 
+def line_now_and_then(what: str) -> Callable[[int, int], None]:
+    """A callable for `done` and `total` that notes them every ten seconds."""
+    last = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            note(f"{done} of {total} {what}")
+
+    return report
+
+
 class _PlainLines:
     """Every ten seconds a line, for logs."""
 
