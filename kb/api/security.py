@@ -79,7 +79,8 @@ class Gate:
             challenge = {"WWW-Authenticate": "Bearer"} if status == 401 else None
             await error_response(status, message, headers=challenge)(scope, receive, _with_headers(send))
             return
-        scope.setdefault("state", {})["principal"] = LOCAL
+        if self.token is None or not _is_public(scope["path"]):
+            scope.setdefault("state", {})["principal"] = LOCAL
         await self.app(scope, receive, _with_headers(send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
@@ -92,8 +93,7 @@ class Gate:
                 return 421, "The Host header must name this machine (127.0.0.1 or localhost)."
         if not _same_origin(scope, headers):
             return 403, "Requests from other web pages are refused."
-        path = scope["path"]
-        if self.token is None or path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX):
+        if self.token is None or _is_public(scope["path"]):
             return None
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), self.token):
@@ -101,11 +101,22 @@ class Gate:
         return None
 
 
+def _is_public(path: str) -> bool:
+    return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX)
+
+
 def _same_origin(scope: Scope, headers: Headers) -> bool:
-    """True unless a browser says that the request comes from a page of another origin."""
+    """True unless a browser says that the request comes from a page of another origin.
+
+    The scheme is not compared: behind a proxy that ends TLS it is another one, and no foreign page has our host and
+    port.
+    """
     origin = headers.get("origin")
     if origin is not None:
-        return origin.lower() == f"{scope['scheme']}://{headers.get('host', '')}".lower()
+        try:
+            return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+        except ValueError:
+            return False
     site = headers.get("sec-fetch-site")
     return site in (None, "same-origin", "none") or scope["method"] in SAFE_METHODS
 

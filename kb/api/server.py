@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
+from contextlib import suppress
 
 import uvicorn
 
@@ -32,7 +34,10 @@ def run(settings: Settings) -> None:
             proxy_headers=False,
             timeout_graceful_shutdown=STOP_S,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        # Uvicorn ends its work at a signal and then sends it again: as an exception it lets the components be closed.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -108,9 +108,14 @@ def test_every_route_refuses_a_page_of_another_origin(parts: Components):
     app = create_app(parts)
     client = TestClient(app, base_url=LOCAL_URL, raise_server_exceptions=False)
     for method, path in routes(app):
-        for origin in ("https://evil.example", "http://127.0.0.1:8501", "https://127.0.0.1:8000", "null"):
+        for origin in ("https://evil.example", "http://127.0.0.1:8501", "http://[", "null", ""):
             response = client.request(method, filled(path), headers={"Origin": origin})
             assert response.status_code == 403, f"{method} {path} from {origin}"
+
+
+def test_a_page_that_a_proxy_serves_over_tls_may_post(guarded: TestClient):
+    headers = {"Origin": "https://kb.example:8000", "Authorization": f"Bearer {TOKEN}"}
+    assert guarded.post("/v1/search", json={"question": "holiday"}, headers=headers).status_code == 200
 
 
 def test_a_form_of_another_page_cannot_post(client: TestClient):
