@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,9 @@ train = typer.Typer(help="Train the reader or the writer on your own questions."
 
 Data = Annotated[Path, typer.Option("--data", help="Folder with question files (JSON Lines, plain or .gz).")]
 Output = Annotated[Path | None, typer.Option("--output", help="Where to write the files (else KB_CHECKPOINT).")]
+Examples = Annotated[int | None, typer.Option("--examples", min=1, help="Stop after so many examples.")]
+Start = Annotated[Path | None, typer.Option("--start", help="Folder of trained files to go on from.")]
+Seed = Annotated[int, typer.Option("--seed", help="Decides the order of the examples.")]
 
 
 @model.callback()
@@ -52,23 +56,51 @@ def train_reader(
     context: typer.Context,
     data: Data,
     output: Output = None,
-    examples: Annotated[int | None, typer.Option("--examples", min=1, help="Stop after so many examples.")] = None,
-    start: Annotated[Path | None, typer.Option("--start", help="Folder of a reader to go on from.")] = None,
-    rate: Annotated[float, typer.Option("--rate", help="Highest learning rate.")] = 1.5e-4,
-    seed: Annotated[int, typer.Option("--seed", help="Order of the examples.")] = 1,
+    examples: Examples = None,
+    start: Start = None,
+    rate: Annotated[float, typer.Option("--rate", min=0, help="Highest learning rate.")] = 1.5e-4,
+    frozen: Annotated[int, typer.Option("--frozen", min=0, max=12, help="Lowest layers that stay as they are.")] = 2,
+    seed: Seed = 1,
+    calibrate_only: Annotated[bool, typer.Option("--calibrate-only", help="Only fit the threshold anew.")] = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the reader; the same command goes on where it was stopped."""
-    from kb.training import TrainingRun, run_reader_training
+    """Train the reader and fit its threshold; the same command goes on where it was stopped."""
+    from kb.training import TrainingRun, run_calibration, run_reader_training
     from llm.training.reader import ReaderKnobs
 
     settings = settings_for(context, home)
     run = TrainingRun(data, settings.models, settings.home / "training", output or settings.checkpoint, examples)
     with _sentences():
-        run_reader_training(run, ReaderKnobs(rate=rate, seed=seed, start=start), note)
+        if not calibrate_only:
+            run_reader_training(run, ReaderKnobs(rate=rate, frozen=frozen, seed=seed, start=start), note)
+        calibration = run_calibration(replace(run, examples=None), note)
     if as_json:
-        emit({"output": str(run.output), "work": str(run.work)})
+        emit({"output": str(run.output), "calibration": plain(calibration)})
+
+
+@train.command("writer")
+def train_writer(
+    context: typer.Context,
+    data: Data,
+    output: Output = None,
+    examples: Examples = None,
+    start: Start = None,
+    rate: Annotated[float, typer.Option("--rate", min=0, help="Highest learning rate.")] = 5e-4,
+    seed: Seed = 1,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the writer on the English rows that have a response; resumable like the reader."""
+    from kb.training import TrainingRun, run_writer_training
+    from llm.training.writer import WriterKnobs
+
+    settings = settings_for(context, home)
+    run = TrainingRun(data, settings.models, settings.home / "training", output or settings.checkpoint, examples)
+    with _sentences():
+        run_writer_training(run, WriterKnobs(rate=rate, seed=seed, start=start), note)
+    if as_json:
+        emit({"output": str(run.output)})
 
 
 @contextmanager
