@@ -118,9 +118,9 @@ class ReaderNet(nn.Module):
 
     def forward(self, ids: Tensor, real: Tensor | None) -> ReaderOutput:
         """Logits of ids (B, T); `real` as in `Bert.forward`."""
-        hidden = self.trunk(ids, real)  # (B, T, W)
-        start, end = self.span(hidden).float().unbind(-1)
-        return ReaderOutput(start, end, self.polarity(hidden[:, 0]).float())
+        hidden = self.trunk(ids, real).float()  # (B, T, W); the heads stay in fp32 where the layers run in bf16
+        start, end = self.span(hidden).unbind(-1)
+        return ReaderOutput(start, end, self.polarity(hidden[:, 0]))
 
 
 def window_features(
