@@ -40,7 +40,8 @@ class _Line:
     bold: bool = False
     left: float = 0.0
     right: float = 0.0
-    bottom: float = 0.0
+    base: float = 0.0  # lower edge of the first character
+    last_base: float = 0.0  # of the last one: pdfium joins lines that a hyphen divides
     cells: tuple[str, ...] = ()
 
 
@@ -120,7 +121,7 @@ def _line(text_page: pypdfium2.PdfTextPage, text: str, first: int, page: int) ->
     size = min(float(pdfium.FPDFText_GetFontSize(text_page, index)) for index in ends)
     bold = all(pdfium.FPDFText_GetFontWeight(text_page, index) >= _BOLD for index in ends)
     cells = [_mended(cell) for cell in _cells(text_page, text, first, size)]
-    return _Line(_mended(text), page, round(size, 1), bold, left, right, min(bottom, low), tuple(cells))
+    return _Line(_mended(text), page, round(size, 1), bold, left, right, bottom, low, tuple(cells))
 
 
 def _cells(text_page: pypdfium2.PdfTextPage, text: str, first: int, size: float) -> list[str]:
@@ -243,9 +244,9 @@ class _Column:
     def of(cls, lines: list[_Line]) -> _Column:
         edges = sorted(line.right for line in lines)
         steps = sorted(
-            (before.bottom - line.bottom) / line.size
+            (before.last_base - line.base) / line.size
             for before, line in pairwise(lines)
-            if before.page == line.page and before.size == line.size > 0 and 0 < before.bottom - line.bottom
+            if before.page == line.page and before.size == line.size > 0 and 0 < before.last_base - line.base
         )
         margin = edges[int(0.9 * (len(edges) - 1))] if edges else 0.0
         # Steps between paragraphs and columns lie above the quarter that is surely inside paragraphs.
@@ -261,7 +262,7 @@ class _Column:
         if before.page != line.page:
             return not ended and (line.text[0].islower() or bool(_WIDE.search(before.text)))
         full = before.right >= self.margin - 6 * line.size or (not ended and before.right >= 0.55 * self.margin)
-        return before.bottom - line.bottom < 1.35 * self.step * line.size and full
+        return before.last_base - line.base < 1.35 * self.step * line.size and full
 
 
 def _flush(lines: list[_Line], blocks: Blocks) -> None:

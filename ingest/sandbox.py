@@ -43,18 +43,23 @@ _KEPT_ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds for one document. Wall and processor time grow with its size: base + per megabyte."""
+    """Bounds for one document. Processor time grows with its size: base + per megabyte; wall time is a multiple."""
 
     file_bytes: int = 100 * 2**20
     memory_bytes: int = 1536 * 2**20
     output_bytes: int = 64 * 2**20
-    wall_seconds: float = 30.0
-    wall_seconds_per_mb: float = 3.0
+    cpu_seconds: float = 30.0
+    cpu_seconds_per_mb: float = 3.0
+    wall_factor: float = 2.0  # a busy machine gives a process half its time
     open_files: int = 64
 
+    def cpu(self, size: int) -> float:
+        """Processor seconds that a file of `size` bytes may take."""
+        return self.cpu_seconds + self.cpu_seconds_per_mb * size / 2**20
+
     def wall(self, size: int) -> float:
-        """Seconds that a file of `size` bytes may take."""
-        return self.wall_seconds + self.wall_seconds_per_mb * size / 2**20
+        """Seconds until a file of `size` bytes must be parsed."""
+        return self.wall_factor * self.cpu(size)
 
 
 class ParseServer:
@@ -93,6 +98,7 @@ class ParseServer:
             "name": called,
             "media_type": kind,
             "wall": bounds.wall(size),
+            "cpu": bounds.cpu(size),
             "limits": asdict(bounds),
         }
         with self._lock:
@@ -133,7 +139,7 @@ class ParseServer:
         environment |= {key: "1" for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
         environment |= {"TMPDIR": str(self._folder), "HOME": str(self._folder), "PYTHONPATH": _source_root()}
         self._process = subprocess.Popen(
-            [sys.executable, "-s", "-m", "ingest.sandbox_process"],
+            [sys.executable, "-s", "-P", "-m", "ingest.sandbox_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

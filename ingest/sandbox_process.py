@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import math
 import os
 import resource
 import select
@@ -26,6 +27,7 @@ from ingest.records import ParseFailure
 from ingest.sandbox import as_json
 
 _FRAME = struct.Struct(">I")
+_ANSWER = 3  # the descriptor on which a child answers
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
@@ -48,7 +50,7 @@ def main() -> None:
 
 def _serve(request: dict[str, Any]) -> bytes:
     """Fork a child for one document and supervise it; always returns an answer."""
-    name, limits, wall = str(request["name"]), request["limits"], float(request["wall"])
+    name, limits, wall, cpu = str(request["name"]), request["limits"], float(request["wall"]), float(request["cpu"])
     known = len(sys.modules)
     try:
         parser_for(request["media_type"])  # imports here, so that the child and its successors inherit them
@@ -61,20 +63,21 @@ def _serve(request: dict[str, Any]) -> bytes:
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _be_child(request, writer)
+        os.dup2(writer, _ANSWER)
+        _be_child(request)
     os.close(writer)
     data, verdict = _collect(reader, child, time.monotonic() + wall, int(limits["output_bytes"]))
     os.close(reader)
     _, status = os.waitpid(child, 0)
     if verdict == "wall":
-        return _failure(f"{name} took longer than {wall:.0f} seconds to parse", "timed_out")
+        return _failure(f"{name} took longer than {wall:g} seconds to parse", "timed_out")
     if verdict == "output":
         megabytes = int(limits["output_bytes"]) // 2**20
         return _failure(f"{name} holds more than {megabytes} MB of text, which is the limit", "rejected")
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if number == signal.SIGXCPU:
-            return _failure(f"{name} took longer than {wall:.0f} processor seconds to parse", "timed_out")
+            return _failure(f"{name} took more than {cpu:.0f} seconds of processor time to parse", "timed_out")
         return _failure(f"{name} crashed its parser (signal {number})", "crashed")
     if not data or os.WEXITSTATUS(status) not in (0, 1):
         return _failure(f"{name} ended its parser without a result", "crashed")
@@ -105,10 +108,10 @@ def _collect(reader: int, child: int, deadline: float, cap: int) -> tuple[bytes,
             return b"", "output"
 
 
-def _be_child(request: dict[str, Any], writer: int) -> NoReturn:
+def _be_child(request: dict[str, Any]) -> NoReturn:
     """Limit this process, parse, write the answer, end. Never returns into the parent's loop."""
-    with _LastWord(writer, str(request["name"]), int(request["limits"]["memory_bytes"])) as answer:
-        _limit(request["limits"], float(request["wall"]), writer)
+    with _LastWord(str(request["name"]), int(request["limits"]["memory_bytes"])) as answer:
+        _limit(request["limits"], float(request["cpu"]))
         source = Source(Path(request["path"]), str(request["name"]), str(request["media_type"]))
         answer.data = json.dumps(as_json(parse_file(source)), ensure_ascii=False).encode("utf-8", "surrogatepass")
     raise AssertionError("unreachable: the last word ends the process")
@@ -117,9 +120,9 @@ def _be_child(request: dict[str, Any], writer: int) -> NoReturn:
 class _LastWord:
     """Ends the child on leaving: with its answer, or with the sentence for whatever went wrong."""
 
-    def __init__(self, writer: int, name: str, memory: int) -> None:
+    def __init__(self, name: str, memory: int) -> None:
         self.data = b""
-        self._writer = writer
+        self._reserve = bytearray(2**20)  # given back where the memory limit was reached, to have room for a sentence
         self._name = name
         self._memory = memory
 
@@ -130,6 +133,7 @@ class _LastWord:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         code = 0
+        self._reserve.clear()
         if isinstance(error, ParseFailure):
             self.data = _failure(str(error), error.outcome)
         elif isinstance(error, MemoryError):
@@ -140,7 +144,7 @@ class _LastWord:
             detail = " ".join(str(error).split())[:200]
             self.data = _failure(f"{self._name} cannot be parsed ({type(error).__name__}: {detail})", "crashed")
             code = 1
-        _write_all(self._writer, self.data)
+        _write_all(_ANSWER, self.data)
         os._exit(code)
 
 
@@ -148,16 +152,14 @@ def _failure(message: str, outcome: str) -> bytes:
     return json.dumps({"failure": message, "outcome": outcome}).encode()
 
 
-def _limit(limits: dict[str, Any], wall: float, writer: int) -> None:
+def _limit(limits: dict[str, Any], cpu: float) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    if writer != 3:
-        os.dup2(writer, 3)
-    os.closerange(4, 256) if writer == 3 else os.closerange(4, writer)
+    os.closerange(_ANSWER + 1, 1024)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    seconds = int(wall) + 1
+    seconds = max(1, math.ceil(cpu))
     bounds = [
         (resource.RLIMIT_AS, _mapped_bytes() + int(limits["memory_bytes"])),
         (resource.RLIMIT_CPU, seconds),
