@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 from kb.errors import NotReady
 from kb.models import Change, Removal
 
-KEPT_CHANGES: Final = 5_000
+KEPT_CHANGES: Final = 2_000
 """For so many changes the removed ids are logged; a process further behind compares all ids."""
+TRIM_EVERY: Final = 100
+"""Changes from one shortening of the log to the next."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,15 @@ def change_state(session: Session) -> ChangeState:
     """Read the change number: one row by its key."""
     row = session.execute(select(Change.number, Change.log_floor, Change.embedder_id).where(Change.id == 1)).one()
     return ChangeState(*row)
+
+
+def removed_since(session: Session, number: int) -> bool:
+    """Whether any change after `number` removed chunks."""
+    state = change_state(session)
+    if state.number == number:
+        return False
+    logged = session.scalar(select(Removal.chunk_id).where(Removal.number > number).limit(1))
+    return logged is not None or state.log_floor > number
 
 
 def check_embedder(stored: str, current: str) -> None:
@@ -55,7 +66,7 @@ def next_change(session: Session, embedder_id: str | None = None) -> int:
         check_embedder(change.embedder_id, embedder_id)
         change.embedder_id = embedder_id
     change.number += 1
-    if change.number % 100 == 0 and change.number - KEPT_CHANGES > change.log_floor:
+    if change.number % TRIM_EVERY == 0 and change.number - KEPT_CHANGES > change.log_floor:
         change.log_floor = change.number - KEPT_CHANGES
         session.execute(delete(Removal).where(Removal.number <= change.log_floor))
     session.flush()

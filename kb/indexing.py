@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from kb.changes import ChangeState, change_state, check_embedder
+from kb.changes import ChangeState, change_state, check_embedder, removed_since
 from kb.database import Database
 from kb.documents import ChunkRecord, load_chunks
 from kb.errors import KbError
@@ -27,7 +27,7 @@ from retrieval.search import Entry, Hit, IndexStats, SearchIndex, SearchResult, 
 POLL_S: Final = 0.25
 BUILDER_LOCK: Final = "builder.lock"
 _AT_ONCE: Final = 2_000  # rows read together: 12 MB of vectors
-_TRIES: Final = 3  # searches until one is not overtaken by a commit
+_TRIES: Final = 5  # searches until one is not overtaken by a commit
 
 _log = logging.getLogger(__name__)
 
@@ -100,21 +100,26 @@ class LiveIndex:
         """How large the index is and how much of it waits for a build."""
         return self._index.stats()
 
-    def sync(self) -> None:
-        """Apply what was committed since the last time; when nothing was, this is one read of one row."""
+    def sync(self) -> int:
+        """Apply what was committed since the last time; when nothing was, this is one read of one row.
+
+        Returns the change number that the index is now at, or beyond.
+        """
         with self._database.read() as session:
-            if self._is_current(change_state(session)):
-                return
+            state = change_state(session)
+            if self._is_current(state):
+                return state.number
         with self._applying, self._database.read() as session:
             state = change_state(session)
             if self._is_current(state):
-                return
+                return state.number
             check_embedder(state.embedder_id, self._embedder_id)
             if self._seen < state.log_floor:
                 self._compare_all(session)
             else:
                 self._apply_log(session)
             self._seen = state.number
+            return state.number
 
     def search(self, query: str, k: int, groups: frozenset[int]) -> SearchResult:
         """Search what is committed now: up to `k` hits in these groups, best first."""
@@ -124,14 +129,16 @@ class LiveIndex:
     def find(self, query: str, k: int, groups: frozenset[int]) -> Found:
         """Search and load the passages, both from the same state of the data.
 
-        The groups are applied in the index and again in SQL. Where a commit between search and loading took a hit
-        away, the search is done again, so that a document that is being replaced is found in one version or the other.
+        The groups are applied in the index and again in SQL. Where a commit meanwhile took passages away, the search
+        is done again, so that a document that is being replaced is found in one version or the other.
         """
         for _ in range(_TRIES):
-            result = self.search(query, k, groups)
+            number = self.sync()
+            result = self._index.search(query, k, groups)
             with self._database.read() as session:
                 chunks = load_chunks(session, [hit.id for hit in result.hits], groups)
-            if len(chunks) == len(result.hits):
+                overtaken = removed_since(session, number)
+            if not overtaken:
                 break
         by_id = {chunk.id: chunk for chunk in chunks}
         passages = tuple(FoundPassage(by_id[hit.id], hit) for hit in result.hits if hit.id in by_id)

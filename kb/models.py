@@ -96,7 +96,7 @@ class Document(Base):
     error: Mapped[str] = mapped_column(Text, default="")
     language: Mapped[str] = mapped_column(String(16), default="")
     chunk_count: Mapped[int] = mapped_column(Integer, default=0)
-    dropped: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
+    dropped: Mapped[list[dict[str, str | int]]] = mapped_column(JSON, default=list)
     created_at: Mapped[datetime] = mapped_column(UtcTime, default=now)
     updated_at: Mapped[datetime] = mapped_column(UtcTime, default=now, onupdate=now)
     text: Mapped[str] = mapped_column(Text, default="", deferred=True, deferred_raiseload=True)

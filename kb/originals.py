@@ -68,6 +68,8 @@ class Originals:
     def keep(self, staged: Staged) -> None:
         """Give staged bytes their lasting name. Call it inside the transaction whose row will point to them."""
         target = self.path(staged.sha256)
+        if staged.path == target:
+            return
         if not target.parent.exists():
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _sync_folder(self.folder)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.sandbox import ParseServer
 from tests.kb.parts import Parts, open_parts
 from tests.tiny import tiny_models
 
@@ -13,18 +14,25 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models(tmp_path_factory.mktemp("models"))
 
 
+@pytest.fixture(scope="session")
+def parser() -> Iterator[ParseServer]:
+    """One warm parser for all tests."""
+    with ParseServer() as parser:
+        yield parser
+
+
 @pytest.fixture
-def parts(own_home: Path, tiny: Path, database_url: str) -> Iterator[Parts]:
+def parts(own_home: Path, tiny: Path, database_url: str, parser: ParseServer) -> Iterator[Parts]:
     """Open parts on an empty home, once on SQLite and once on PostgreSQL; the index is open."""
-    with open_parts(own_home, tiny, database_url) as parts:
+    with open_parts(own_home, tiny, database_url, parser=parser) as parts:
         parts.index.open()
         yield parts
 
 
 @pytest.fixture
-def sqlite_parts(own_home: Path, tiny: Path) -> Iterator[Parts]:
+def sqlite_parts(own_home: Path, tiny: Path, parser: ParseServer) -> Iterator[Parts]:
     """Open parts on an empty home with the default database; the index is open."""
-    with open_parts(own_home, tiny) as parts:
+    with open_parts(own_home, tiny, parser=parser) as parts:
         parts.index.open()
         yield parts
 

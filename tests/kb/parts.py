@@ -45,21 +45,32 @@ class Parts:
 
 @contextmanager
 def open_parts(
-    home: Path, models: Path, database_url: str = "", *, model_id: str = "", knobs: SearchKnobs | None = None
+    home: Path,
+    models: Path,
+    database_url: str = "",
+    *,
+    model_id: str = "",
+    knobs: SearchKnobs | None = None,
+    parser: ParseServer | None = None,
 ) -> Iterator[Parts]:
-    """Everything but reader and writer; `model_id` pretends that another model is installed."""
+    """Everything but reader and writer; `model_id` pretends that another model is installed.
+
+    A `parser` that is handed in stays open, which saves its start.
+    """
     settings = Settings(home=home, models=models, database_url=database_url)
     database = open_database(settings)
     encoder = Encoder.load(models / "encoder")
     embedder = HybridEmbedder(encoder.encode, model_id or encoder.model_id)
     search = SearchIndex(settings.index_folder, embedder, knobs)
+    used = parser or ParseServer()
     index = LiveIndex(database, search, embedder.model_id, settings.index_folder)
-    parts = Parts(settings, database, encoder, embedder, ParseServer(), index)
+    parts = Parts(settings, database, encoder, embedder, used, index)
     try:
         yield parts
     finally:
         index.close()
-        parts.parser.close()
+        if parser is None:
+            used.close()
         database.close()
 
 
