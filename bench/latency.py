@@ -78,7 +78,7 @@ def measure(api: httpx.URL, headers: dict[str, str], plan: Plan) -> Figures:
                     question = next(left, None)
                 if question is None:
                     return
-                body = {"question": question, "mode": plan.mode}
+                body: dict[str, object] = {"question": question, "mode": plan.mode}
                 if plan.budget_ms is not None:
                     body["budget_ms"] = plan.budget_ms
                 started = time.perf_counter()
