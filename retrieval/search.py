@@ -166,7 +166,8 @@ class SearchIndex:
         """
         refused: list[str] = []
         for number in generation_numbers(self._folder):
-            if number == self.generation:
+            if number <= self.generation:  # what is in memory was verified and is as new
+                self.refused = tuple(refused)
                 return self.ids()
             try:
                 opened = self._open(number)

@@ -179,3 +179,15 @@ def test_the_graph_shape_is_kept_and_ef_follows_the_setting(stored: Path, embedd
     assert json.loads((stored / "manifest.json").read_text())["shape"]["ef_construction"] == 200
     found = generation.open_generation(stored.parent, 1, model_id=embedder.model_id, dim=1536, ef=99)
     assert found.graph is not None and found.graph.shape == GraphShape(ef=99)
+
+
+def test_a_damaged_newer_generation_does_not_displace_the_one_in_use(
+    stored: Path, embedder: HybridEmbedder, entries: list[Entry]
+) -> None:
+    index, other = opened(stored, embedder), opened(stored, embedder)
+    index.load()
+    other.load()
+    other.build()
+    flip(stored.parent / "generation-00000002" / "graph.hnsw", 50)
+    assert index.load() == frozenset(range(1, 61))
+    assert index.generation == 1 and "graph.hnsw" in index.refused[0]
