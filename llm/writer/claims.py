@@ -15,36 +15,39 @@ Kind = Literal["number", "count", "name", "opening", "word", "han"]
 
 FUNCTION_WORDS = frozenset(
     # articles, pronouns, determiners
-    "a an the this that these those it its itself he him his she her hers they them their theirs we us our ours you your "
-    "yours i me my mine one ones someone somebody anyone anybody everyone everybody nobody something anything "
+    "a an the this that these those it its itself he him his she her hers they them their theirs we us our ours you "
+    "your yours i me my mine one ones someone somebody anyone anybody everyone everybody nobody something anything "
     "everything nothing who whom whose which what when where why how whether whatever whichever whenever wherever "
     "each every either neither both all any some none no not such same other others another own self "
     # auxiliaries and their short forms
-    "is am are was were be been being do does did done doing have has had having can could may might must shall should "
-    "will would ought cannot n't s t d ll re ve m won don doesn didn isn aren wasn weren can't couldn hasn haven hadn "
-    "needn shouldn wouldn let lets "
+    "is am are was were be been being do does did done doing have has had having can could may might must shall "
+    "should will would ought cannot n't s t d ll re ve m won don doesn didn isn aren wasn weren can't couldn hasn "
+    "haven hadn needn shouldn wouldn let lets "
     # prepositions, conjunctions, adverbs of degree and connection
-    "of in on at by for with from to into onto out off over under up down about above below after before between among "
-    "within without through during until till since against across along around near per via as than like unlike except "
-    "and or but nor so yet if unless because although though while whereas then else also too only just even still "
-    "again already ever never always often sometimes usually very more most less least much many few several enough "
-    "here there now once rather quite instead otherwise therefore thus hence however yes ok okay not".split()
+    "of in on at by for with from to into onto out off over under up down about above below after before between "
+    "among within without through during until till since against across along around near per via as than like "
+    "unlike except and or but nor so yet if unless because although though while whereas then else also too only "
+    "just even still again already ever never always often sometimes usually very more most less least much many "
+    "few several enough here there now once rather quite instead otherwise therefore thus hence however yes ok "
+    "okay not".split()
 )
 # Said in answers whatever the passage says; they carry the sentence, not the claim.
 _FREE_WORDS = frozenset(
-    "following follows follow include includes including included called named name names mean means meant mention "
-    "mentioned listed list lists example examples e.g i.e etc way ways thing things case cases part kind type "
-    "get gets got make makes made give gives given take takes go goes use uses used using need needs needed want "
-    "wants say says said state states stated document documents passage according answer question "
-    "first second third both people person someone able available apply applies there's run runs running see seen "
-    "keep keeps kept set sets show shows shown cover covers covered come comes came put puts sure found find finds look "
-    "place plus well back start starts add adds work works hold holds held know known possible stay stays time".split()
+    "following follows follow include includes including included called named name names mean means meant "
+    "mention mentioned listed list lists example examples e.g i.e etc way ways thing things case cases part kind "
+    "type get gets got make makes made give gives given take takes go goes use uses used using need needs needed "
+    "want wants say says said state states stated document documents passage according answer question first "
+    "second third both people person someone able available apply applies there's run runs running see seen keep "
+    "keeps kept set sets show shows shown cover covers covered come comes came put puts sure found find finds "
+    "look place plus well back start starts add adds work works hold holds held know known possible stay stays "
+    "time".split()
 )
 # Verbs that open advice; any other unsupported capitalised word at the beginning may be an invented name.
 _OPENERS = frozenset(
-    "check tell log ask call send try write read enter press share leave remember watch search change grant offer hover "
-    "focus besides apart beyond similar best useful probably consider ensure avoid choose contact please note open click "
-    "select create delete remove update wait report submit request according currently generally typically only".split()
+    "check tell log ask call send try write read enter press share leave remember watch search change grant offer "
+    "hover focus besides apart beyond similar best useful probably consider ensure avoid choose contact please "
+    "note open click select create delete remove update wait report submit request according currently generally "
+    "typically only".split()
 )
 NUMBER_WORDS = {
     word: str(value)
@@ -94,7 +97,6 @@ def _begins_sentence(gap: str) -> bool:
 
 def _terms_of(token: str, at: int, sentence_start: bool) -> Iterator[Term]:
     end = at + len(token)
-    lower = token.lower().replace("’", "'")
     if len(token) == 1 and not token.isascii() and not token.isdigit() and re.match(f"[{_HAN}]", token):
         if token not in _FREE_HAN:
             yield Term(token, "han", at, end)

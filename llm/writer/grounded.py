@@ -31,13 +31,14 @@ from llm.writer.occurrences import (
 _FIRST_LOOK = 6  # candidates tried before widening; the best one is allowed nine times in ten
 _WIDER = 64
 _LOOP = 5  # words
+_LONGEST_PIECE = 24  # characters of a token, about
 _POLAR = {"yes": "yes", "yep": "yes", "yeah": "yes", "no": "no", "nope": "no"}
 _ABBREVIATED = frozenset(["e.g", "i.e", "and/or", "a.m", "p.m", "vs"])
 _LEADING_SIGNS = "#@/~$-_<\\"
-_SENTENCE_BREAK = re.compile(r"(?:[.!?][\"'”’)*]*\s+|\n\s*)(?:[-*•]\s+|\d{1,2}[.)]\s+)?[\"'“(*]*$")
-_LINE_NUMBER = re.compile(r"(?:^|\n)[ ]*(\d{1,2})([.)]?)$")
+_SENTENCE_BREAK = re.compile(r"(?:[.!?][\"'”’)*]*\s+|\n\s*)(?:[-*•]\s+|\d{1,2}[.)]\s+)?[\"'“(*]*\Z")
+_LINE_NUMBER = re.compile(r"(?:^|\n)[ ]*(\d{1,2})([.)]?)\Z")
 _NUMBERED_LINE = re.compile(r"(?:^|\n)[ ]*(\d{1,2})[.)] ")
-_HANGING = re.compile(r"[-./:@#&+=?~%$\\–,]{1,3}$")
+_HANGING = re.compile(r"[-./:@#&+=?~%$\\–,]{1,3}\Z")
 
 
 class Vocabulary(Protocol):
@@ -110,7 +111,9 @@ class GroundedDecoding:
         except UnicodeDecodeError:
             return False
         before = _decoded(self._written)
-        return text == before or self._admits_text(before, text)
+        if text == before:  # half a character: the word before it must be able to end here
+            return self._admits_text(before, before + " ")
+        return self._admits_text(before, text, whole_word=len(piece) > 1)
 
     def _take(self, token: int) -> int:
         self._tokens.append(token)
@@ -126,50 +129,55 @@ class GroundedDecoding:
         text = self._written.decode("utf-8", errors="replace")
         return bool(text.strip()) and not text.endswith("\ufffd") and self._admits_text(text, text + "\n")
 
-    def _admits_text(self, before: str, text: str) -> bool:
-        """Whether `text`, which continues the admissible `before`, is admissible: only its last units can be new."""
+    def _admits_text(self, before: str, text: str, *, whole_word: bool = True) -> bool:
+        """Whether `text`, which continues the admissible `before`, is admissible: only its last units can be new.
+
+        With `whole_word` a forbidden word is refused as soon as it is spelled, although it might still go on
+        ("No" before "Note"): tokens are whole words as a rule, and nothing good follows half of one.
+        """
         if "```" in text[-4:]:
             return False
         start = _safe_point(before)
-        if text.rfind("`", 0, len(text)) >= 0 and not self._code_is_copied(text):
+        if "`" in text and not self._code_is_copied(text):
             return False
-        inside_code = text.count("`", 0, start) % 2 == 1
-        found = list(_units(text, start))
-        return all(
-            (inside_code ^ (text.count("`", start, unit.start) % 2 == 1)) or self._admits_unit(text, unit)
-            for unit in found
-        ) and not self._loops(text, found)
+        found = [unit for unit in _units(text, start) if text.count("`", 0, unit.start) % 2 == 0]
+        return all(self._admits_unit(text, unit, whole_word or unit.complete) for unit in found) and not self._loops(
+            text, found
+        )
 
     def _code_is_copied(self, text: str) -> bool:
         """Text between backticks is one stretch of evidence or question, cut where units end."""
-        opened = text.rfind("`")
-        if text.count("`") % 2 == 1:
-            code, closed = text[opened + 1 :], False
-        else:
-            if len(text) - opened > 24:
+        *_, code = text.split("`")
+        closed = text.count("`") % 2 == 0
+        if closed:
+            if len(code) > _LONGEST_PIECE:
                 return True  # judged when it was closed
-            begin = text.rfind("`", 0, opened)
-            code, closed = text[begin + 1 : opened], True
-        code = (
-            " ".join(code.split())
-            if closed
-            else " ".join(code.split()) + (" " if code[-1:].isspace() and code.strip() else "")
-        )
-        if not code:
+            code = text.split("`")[-2]
+        plain = " ".join(code.split())
+        if not plain:
             return not closed
-        return any(_stands_in(code, source, closed) for source in self._code)
+        if not closed and code[-1].isspace():
+            plain += " "
+        return any(_stands_in(plain, source, closed) for source in self._code)
 
-    def _admits_unit(self, text: str, unit: _Unit) -> bool:
+    def _admits_unit(self, text: str, unit: _Unit, whole_word: bool) -> bool:
+        signs = text[unit.start + len(unit.text) :]
+        if not unit.complete and signs:  # "10." may end a sentence or go on as "10.5", if the evidence does
+            ended = _Unit(unit.text, unit.start, complete=True)
+            return unit.text + signs in self._known.prefixes or self._admits_word(text, ended, True)
+        return self._admits_word(text, unit, whole_word)
+
+    def _admits_word(self, text: str, unit: _Unit, whole_word: bool) -> bool:
         known, word = self._known, unit.text
         lead = text[: unit.start]
         opening = not lead.strip() or _SENTENCE_BREAK.search(lead[-24:]) is not None
-        if opening and word.lower() in _POLAR and _POLAR[word.lower()] != self._polarity:
-            return lead.strip() != "" and not word[0].isupper() and word.lower() not in ("yes", "yep", "yeah")
+        if opening and whole_word and word.lower() in _POLAR and _POLAR[word.lower()] != self._polarity:
+            return bool(lead.strip()) and word == "no"  # "- no access", an item of a list
         if lead[-1:] in CURRENCIES and lead and not self._priced(lead[-1] + word, unit.complete):
             return False
         if is_number(word):
             return self._admits_number(text, unit)
-        if word.lower() in NUMBER_WORDS and word.lower() not in ("one", "hundred", "thousand", "zero"):
+        if whole_word and word.lower() in NUMBER_WORDS and word.lower() not in ("one", "hundred", "thousand", "zero"):
             return word.lower() in known.counts or NUMBER_WORDS[word.lower()] in known.counts
         if not self._is_measured(text, unit):
             return False
@@ -206,20 +214,30 @@ class GroundedDecoding:
                 number not in known.asked_numbers or self._is_repeated(text, unit) or self._is_longer(number)
             )
         if number in known.exact:
-            return self._follows_pair(text, unit)
+            return self._keeps_its_sign(text, unit) and self._follows_pair(text, unit)
         return number in known.asked_numbers and self._is_repeated(text, unit)
+
+    def _keeps_its_sign(self, text: str, unit: _Unit) -> bool:
+        """A percentage stays one, and nothing else becomes one; the same for degrees."""
+        counted = self._known.measures.get(unit.text)
+        following = text[unit.start + len(unit.text) :].lstrip(" \u00a0")[:1]
+        if counted is None or following in ("°",):
+            return counted is None or any(form.startswith("°") for form in counted)
+        return "%" in counted if following == "%" else counted != {"%"} or following == "p"
 
     def _is_longer(self, number: str) -> bool:
         return any(form.startswith(number) for form in self._known.exact)
 
     def _is_repeated(self, text: str, unit: _Unit) -> bool:
         """A number of the question alone: the word before it must be the question's."""
-        previous = _last_unit(text[: unit.start])
-        return any(before and before == previous.lower() for before, _ in self._known.asked_numbers[unit.text])
+        previous = _last_unit(text[: unit.start]).lower()
+        return bool(previous) and previous in self._known.asked_numbers[unit.text]
 
     def _numbers_a_line(self, text: str, unit: _Unit) -> bool:
         """The next number of a numbered list, at the beginning of a line and closed by a full stop or bracket."""
         end = unit.start + len(unit.text)
+        if text[end : end + 1] not in ("", ".", ")"):
+            return False
         match = _LINE_NUMBER.search(text[: end + 1] if text[end : end + 1] in (".", ")") else text[:end])
         if match is None or (unit.complete and not match.group(2)):
             return False
@@ -276,7 +294,7 @@ class GroundedDecoding:
         return any(words[i : i + _LOOP] == last for i in range(len(words) - _LOOP))
 
     def _continuations(self) -> Iterator[int]:
-        """Tokens that carry on some occurrence, or leave the word: what is left to try when no likely token is admissible."""
+        """Tokens that carry on some occurrence or leave the word: what is left to try where no likely one will do."""
         text = _decoded(self._written)
         tail = next((unit.text for unit in reversed(list(_units(text, _safe_point(text)))) if not unit.complete), "")
         rests = {

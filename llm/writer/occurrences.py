@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 
 from llm.writer.claims import FUNCTION_WORDS, NUMBER_WORDS
 
-JOINERS = (
-    "-./:@#&+=?~%$\\–,'’"  # may stand inside a unit; comma, apostrophe and percent only under the rules of `joins`
-)
 _UNIT = re.compile(r"\w+(?:[-./:@#&+=?~$\\–,%]{1,3}\w+)*")
 _DIGITS_JOINED = re.compile(r"\d[-./:,–]\d")
 _PIECES = re.compile(r"([-./:@#&+=?~$\\–,%]+)")
@@ -23,16 +20,17 @@ _COUNTED_LETTERS = re.compile(r"(\d[\d.,]*\d|\d)(?:[a-zA-Zµ]{1,4})$")
 _MONTHS = "january february march april may june july august september october november december".split()
 MONTHS = frozenset([*_MONTHS, *(month[:3] for month in _MONTHS), "sept"])
 MEASURES = frozenset(
-    "% percent percentage second minute hour day week fortnight month quarter year decade century ms sec min hr hrs am pm "
-    "b kb mb gb tb pb kib mib gib tib byte bit bps mbps gbps hz khz mhz ghz px mm cm m km mile foot feet inch g kg mg lb ton "
-    "l ml °c °f °  k degree dollar euro pound cent usd eur gbp million billion trillion thousand hundred times point star".split()
+    "% percent percentage second minute hour day week fortnight month quarter year decade century ms sec min hr "
+    "hrs am pm b kb mb gb tb pb kib mib gib tib byte bit bps mbps gbps hz khz mhz ghz px mm cm m km mile foot "
+    "feet inch g kg mg lb ton l ml °c °f ° k degree dollar euro pound cent usd eur gbp million billion trillion "
+    "thousand hundred times point star".split()
 )
 CURRENCIES = "$€£¥"
 _NEXT_WORD = re.compile(r"[\s\u00a0-]*(%|°\s?[CF]?|[^\W\d_]+)")
 
 
 def joins(joiner: str, before: str, after: str) -> bool:
-    """Whether `joiner`, standing between these two characters, continues a unit (a full stop before a blank does not)."""
+    """Whether `joiner`, between these two characters, continues a unit (a full stop before a blank does not)."""
     if not (is_word(before) and is_word(after)):
         return False
     if any(mark in "'’" for mark in joiner):
@@ -97,7 +95,7 @@ class Occurrences:
     pairs: set[tuple[str, str]] = field(default_factory=set)
     measures: dict[str, set[str]] = field(default_factory=dict)
     priced: set[str] = field(default_factory=set)
-    asked_numbers: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    asked_numbers: dict[str, set[str]] = field(default_factory=dict)
     counts: set[str] = field(default_factory=set)
     texts: list[str] = field(default_factory=list)
 
@@ -116,11 +114,14 @@ class Occurrences:
         words = [text[start:end] for start, end in found]
         for place, (start, end) in enumerate(found):
             unit = words[place]
-            if numbers or not is_number(unit):
+            if numbers:
                 self._allow(parts(unit))
                 self._note_measure(unit, text, start, end)
             else:
-                self._ask(unit, words[place - 1] if place else "", words[place + 1] if place + 1 < len(words) else "")
+                before = words[place - 1] if place else ""
+                self._allow(form for form in parts(unit) if not is_number(form))
+                for number in filter(is_number, parts(unit)):
+                    self._ask(number, before)
             if place and not text[found[place - 1][1] : start].strip(" ,\u00a0"):
                 self.pairs.add((words[place - 1].lower(), unit.lower()))
             if unit.lower() in NUMBER_WORDS:
@@ -137,8 +138,8 @@ class Occurrences:
                 self.plain.add(lower)
                 self.plain_prefixes.update(lower[:length] for length in range(1, len(lower) + 1))
 
-    def _ask(self, number: str, before: str, after: str) -> None:
-        self.asked_numbers.setdefault(number, []).append((before.lower(), after.lower()))
+    def _ask(self, number: str, before: str) -> None:
+        self.asked_numbers.setdefault(number, set()).add(before.lower())
         self.prefixes.update(number[:length] for length in range(1, len(number) + 1))
 
     def _note_measure(self, unit: str, text: str, start: int, end: int) -> None:
