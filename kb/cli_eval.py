@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kb.cli_output import AsJson, Home, emit, note, plain, settings_for, show
-from kb.errors import InvalidInput, ModelMissing
+from kb.errors import InvalidInput, ModelMissing, ModelMissing
 
 evaluation = typer.Typer(help="Measure quality on a file of questions.", no_args_is_help=True)
 
@@ -20,6 +20,36 @@ Excluded = Annotated[
     list[str] | None, typer.Option("--exclude-source", help="No rows and pool entries of this source; may be repeated.")
 ]
 RowsFile = Annotated[Path | None, typer.Option("--rows", help="Write one JSON line a question to this file.")]
+
+
+@evaluation.command("reader")
+def reader(
+    context: typer.Context,
+    file: File,
+    sources: Sources = None,
+    exclude_sources: Excluded = None,
+    rows: RowsFile = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Given the right passage, is the right span marked, and is it seen when there is none?"""
+    from kb.bootstrap import open_components
+    from kb.evaluation.reader import ReaderOptions, run_reader
+
+    settings = settings_for(context, home)
+    with open_components(settings, need={"read"}) as components, _rows_to(rows) as on_row:
+        if components.reader is None:
+            raise ModelMissing(f"There is no trained reader in {settings.checkpoint}; train one: kb train reader")
+        options = ReaderOptions(
+            file=file,
+            reader=components.reader,
+            sources=tuple(sources or ()),
+            exclude_sources=tuple(exclude_sources or ()),
+            on_progress=note,
+            on_row=on_row,
+        )
+        result = run_reader(options)
+    _report(result, as_json)
 
 
 @evaluation.command("retrieval")
