@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kb.cli_output import AsJson, Home, emit, note, plain, settings_for, show
-from kb.errors import InvalidInput, ModelMissing, ModelMissing
+from kb.errors import InvalidInput, ModelMissing
 
 evaluation = typer.Typer(help="Measure quality on a file of questions.", no_args_is_help=True)
 
@@ -80,35 +80,6 @@ def retrieval(
             on_row=on_row,
         )
         result = run_retrieval(options)
-    _report(result, as_json)
-
-
-@evaluation.command("reader")
-def reader(
-    context: typer.Context,
-    file: File,
-    sources: Sources = None,
-    exclude_sources: Excluded = None,
-    rows: RowsFile = None,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """Does the reader find the answer in its passage, and know when there is none?"""
-    from kb.bootstrap import open_components
-    from kb.evaluation.reader import ReaderOptions, run_reader
-
-    with open_components(settings_for(context, home), need={"read"}) as components, _rows_to(rows) as on_row:
-        if components.reader is None:
-            raise ModelMissing("There is no trained reader to measure. Train one: kb train reader --data FOLDER")
-        options = ReaderOptions(
-            file=file,
-            reader=components.reader,
-            sources=tuple(sources or ()),
-            exclude_sources=tuple(exclude_sources or ()),
-            on_progress=note,
-            on_row=on_row,
-        )
-        result = run_reader(options)
     _report(result, as_json)
 
 
