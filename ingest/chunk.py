@@ -64,12 +64,12 @@ class _Unit:
 
 @dataclass
 class _Section:
-    """Consecutive blocks under one heading path; `start` includes the heading's own line."""
+    """Consecutive blocks under one heading path, and the headings that stand before them."""
 
     path: tuple[str, ...]
     page: int | None
     elements: list[Element] = field(default_factory=list)
-    heading_start: int | None = None
+    headings: list[Element] = field(default_factory=list)
 
     @property
     def start(self) -> int:
@@ -90,10 +90,10 @@ class _Group:
 
     @property
     def start(self) -> int:
-        """Where the text begins: with a heading of its own where the group speaks for more than that heading."""
+        """Where the text begins: with the first heading that the group's own path does not tell."""
         first = self.sections[0]
-        covers_more = len(self.path) < len(first.path) and first.heading_start is not None
-        return first.heading_start if covers_more and first.heading_start is not None else first.start
+        untold = (heading.start for heading in first.headings if len(heading.heading) > len(self.path))
+        return next(untold, first.start)
 
     @property
     def end(self) -> int:
@@ -200,7 +200,7 @@ def _sections(title: str, elements: Iterable[Element]) -> list[_Section]:
         last = sections[-1] if sections else None
         if waiting or last is None or last.path != element.heading or last.page != element.page:
             last = _Section(element.heading, element.page)
-            last.heading_start = next((h.start for h in waiting if h.text.casefold() != title.casefold()), None)
+            last.headings = [heading for heading in waiting if heading.text.casefold() != title.casefold()]
             sections.append(last)
         waiting.clear()
         last.elements.append(element)

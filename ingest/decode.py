@@ -22,8 +22,16 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""")
-_EAST_ASIAN = ("gb18030", "big5", "cp932", "euc_jp", "cp949")
+# Of each East Asian encoding the lead bytes of its frequent characters: national standards sort them first.
+_EAST_ASIAN: dict[str, tuple[range, ...]] = {
+    "gb18030": (range(0xA1, 0xA4), range(0xB0, 0xD8)),
+    "big5": (range(0xA1, 0xA4), range(0xA4, 0xC7)),
+    "cp932": (range(0x81, 0x84), range(0x88, 0x98)),
+    "euc_jp": (range(0xA1, 0xA6), range(0xB0, 0xD0)),
+    "cp949": (range(0xA1, 0xA4), range(0xB0, 0xC9)),
+}
 _WESTERN = ("cp1252", "cp1250", "cp1251", "iso8859_1", "iso8859_5", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r")
+_EAST_ASIAN_FROM = 0.85  # see _fit; Cyrillic and Western texts stay below 0.6
 _SAMPLE = 200_000  # bytes given to statistics; more does not change the verdict
 _NUL_SHARE = 0.001  # above this share of NUL bytes a file is binary, not text with a few stray ones
 _BROKEN_SHARE = 0.001  # UTF-8 with at most this share of broken bytes is still UTF-8
@@ -34,6 +42,8 @@ _COMMON = frozenset("的一是不了在人有我他这为之来以个中上们�
                     "這為來個們說國時動於後過對裡發會學經與應實現開關係進種電點問題當長"
                     "のにはをたがでてとしれさいるもなかすらおこまりくよ。、，！？：；（）「」《》“”—…・ー"
                     "이다의는을에가지고하은를한도로기")  # fmt: skip
+
+_ACCENTED = frozenset("äöüßÄÖÜéèêëàâçîïôûùœÉÈÀÂÇÊÔñáíóúÑÁÍÓÚãõÃÕìòåæøÅÆØ¿¡“”„‘’‚–—…•°§€£«»·©®™×±\u00a0")
 
 
 @dataclass(frozen=True)
@@ -113,31 +123,46 @@ def _by_statistics(data: bytes, name: str) -> Decoded:
     repaired = _repair(data)
     if repaired is not None:
         return repaired
-    best: tuple[float, str] | None = None
-    for encoding in _EAST_ASIAN:
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        score = _familiarity(text[:_SAMPLE])
-        if best is None or score > best[0]:
-            best = (score, encoding)
-    if best is not None and best[0] > 0.1:
-        return Decoded(data.decode(best[1]), best[1])
+    best, score = max(((encoding, _fit(data, encoding)) for encoding in _EAST_ASIAN), key=lambda pair: pair[1])
+    if score >= _EAST_ASIAN_FROM:
+        return Decoded(data.decode(best), best)
+    if _is_western(data):
+        return _strictly(data, "cp1252", name)
     match = from_bytes(data[:_SAMPLE], cp_isolation=list(_WESTERN)).best()
     if match is None:
         raise ParseFailure(f"{name} is in no known text encoding (tried UTF-8, UTF-16, Chinese, Japanese, Western)")
     return _strictly(data, match.encoding, name)
 
 
-def _familiarity(text: str) -> float:
-    """Share of frequent characters among the characters beyond ASCII, minus the share of oddities; -1 to 1."""
-    wide = [char for char in text if ord(char) > 127]
+def _fit(data: bytes, encoding: str) -> float:
+    """How much like text the bytes are in an East Asian encoding: 0 (cannot be) to 2 (surely).
+
+    The share of characters from the encoding's frequent rows, plus the share of those that texts are
+    full of: the first tells it from Western text, the second from its neighbours.
+    """
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        return 0.0
+    wide = [char for char in text[:_SAMPLE] if ord(char) > 127]
     if not wide:
         return 0.0
-    # Private use, compatibility and half-width forms: what a wrong decoder produces.
-    odd = sum(1 for char in wide if "\ue000" <= char <= "\uf8ff" or "\uff61" <= char <= "\uff9f" or char < "\u2000")
-    return (sum(1 for char in wide if char in _COMMON) - odd) / len(wide)
+    frequent = 0
+    for char in wide:
+        encoded = char.encode(encoding)
+        frequent += len(encoded) == 2 and any(encoded[0] in rows for rows in _EAST_ASIAN[encoding])
+    return (frequent + sum(1 for char in wide if char in _COMMON)) / len(wide)
+
+
+def _is_western(data: bytes) -> bool:
+    """Latin text with a few accented letters of the commonest languages: statistics of so little would be chance."""
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    beyond = [char for char in text[:_SAMPLE] if ord(char) > 127]
+    letters = sum(1 for char in text[:_SAMPLE] if char.isalpha())
+    return len(beyond) < 0.4 * letters and sum(1 for char in beyond if char in _ACCENTED) >= 0.95 * len(beyond)
 
 
 def _repair(data: bytes) -> Decoded | None:

@@ -16,7 +16,7 @@ from ingest.records import Chunk, Dropped, Element
 _LEADERS = re.compile(r"^.{0,200}?(?:\.\s?){5,}\s*(?:\d{1,4}|[ivxl]+)\s*$", re.DOTALL)
 _BLOB = re.compile(r"(?:data:[\w/+.-]+;base64,)?[A-Za-z0-9+/=]{300,}")
 _SHORT_BOILERPLATE: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"^(?:back to top|top|skip to (?:main )?content|print this page|share|tweet)$", re.I), "navigation"),
+    (re.compile(r"^(?:back to top|skip to (?:main )?content|print this page|share|tweet)$", re.I), "navigation"),
     (re.compile(r"^(?:返回顶部|回到顶部|上一页|下一页|打印本页|分享)$"), "navigation"),
     (re.compile(r"^(?:table of contents|contents|目录|目錄)$", re.I), "title of a table of contents"),
     (re.compile(r"^(?:©|\(c\)|copyright\b).{0,160}all rights reserved\.?$", re.I), "copyright line"),

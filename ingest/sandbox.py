@@ -28,7 +28,7 @@ from ingest.detect import media_type_of, unsupported_reason
 from ingest.records import Dropped, Element, Parsed, ParseFailure
 
 _FRAME = struct.Struct(">I")
-_START_SECONDS = 30.0  # importing the office libraries on a cold disk
+_START_SECONDS = 120.0  # importing the office libraries on a cold disk
 _KEPT_ENVIRONMENT = (
     "PATH",
     "LANG",
@@ -78,6 +78,11 @@ class ParseServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the warm process, None while there is none."""
+        return self._process.pid if self._process is not None else None
 
     def parse(
         self, path: Path, media_type: str | None = None, limits: Limits | None = None, *, name: str | None = None

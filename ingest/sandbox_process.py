@@ -19,8 +19,8 @@ import struct
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn, Self
+from types import ModuleType, TracebackType
+from typing import Any, NoReturn, Self, cast
 
 from ingest.parse import Source, parse_file, parser_for
 from ingest.records import ParseFailure
@@ -37,6 +37,8 @@ def main() -> None:
     gc.disable()  # nothing here makes cycles; a short-lived child has no use for collecting them
     sys.setrecursionlimit(3000)
     _leave_network()
+    # spaCy's array library imports torch where it is installed: seconds, threads and 200 MB that no parser needs.
+    sys.modules["torch"] = cast("ModuleType", None)
     while True:
         head = _read_exactly(0, _FRAME.size)
         if head is None:
@@ -169,9 +171,10 @@ def _limit(limits: dict[str, Any], cpu: float) -> None:
     ]
     for number, bound in bounds:
         hard = resource.getrlimit(number)[1]
-        soft = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
-        # The hard limit of processor time lies above the soft one, so that SIGXCPU comes first.
-        resource.setrlimit(number, (soft, soft + 5 if number == resource.RLIMIT_CPU and hard > soft + 5 else soft))
+        # The hard limit of processor time lies above the soft one, so that SIGXCPU comes before SIGKILL.
+        wanted = bound + 5 if number == resource.RLIMIT_CPU else bound
+        highest = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(number, (min(bound, highest), highest))
     for entry in ("socket", "create_connection", "create_server", "socketpair", "fromfd", "getaddrinfo"):
         setattr(socket, entry, _refuse_network)
 
