@@ -154,8 +154,10 @@ def _rests_on(claim: Sequence[Term], text: str) -> tuple[int, int]:
         for place in (first - 1, last + 1):
             if 0 <= place < len(held):
                 gains[place] = sum(weights[form] for form in held[place] - have)
-        place = max(gains, key=lambda i: gains[i], default=None)
-        if place is None or gains[place] < max(2, 0.2 * sum(weights[form] for form in have)):
+        if not gains:
+            return sentences[first][0], sentences[last][1]
+        place = max(gains, key=lambda i: gains[i])
+        if gains[place] < max(2, 0.2 * sum(weights[form] for form in have)):
             return sentences[first][0], sentences[last][1]
         first, last = min(first, place), max(last, place)
         have |= held[place]

@@ -99,6 +99,11 @@ class GroundedDecoding:
                 return self._take(token)
         return self._take(self._tokenizer.end_of_turn)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the last token chosen ends the answer."""
+        return bool(self._tokens) and self._tokens[-1] in self._tokenizer.stop
+
     def admits(self, token: int) -> bool:
         """Whether this token may come next."""
         if token in self._tokenizer.stop:

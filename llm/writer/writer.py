@@ -1,8 +1,10 @@
 """The writer as the application sees it: question and evidence in, text in pieces out, bound to the evidence.
 
-Knows the languages it was trained for; what it writes has yet to pass the check (`llm.writer.check`).
+Knows the languages it was trained for, and its own pace, so that it does not begin what cannot be finished. What it
+writes has yet to pass the check (`llm.writer.check`).
 """
 
+import time
 from collections.abc import Iterator, Sequence
 
 from llm.evidence import Evidence
@@ -13,6 +15,24 @@ from llm.writer.grounded import GroundedDecoding
 from llm.writer.prompt import build_prompt, printed
 
 MAX_TOKENS = 180  # of an answer; the longest training responses take about 150
+_FEWEST_TOKENS = 8  # a sentence worth beginning
+_FIRST_GUESS = (0.0026, 0.08)  # seconds a prompt token and a step: two AVX2 cores in fp32
+
+
+class Writing:
+    """One answer being written: iterate for its pieces. `has_ended` is True once the model itself ended it."""
+
+    def __init__(self, pieces: Iterator[str], constraint: GroundedDecoding | None) -> None:
+        self._pieces = pieces
+        self._constraint = constraint
+
+    def __iter__(self) -> Iterator[str]:
+        return self._pieces
+
+    @property
+    def has_ended(self) -> bool:
+        """False while it goes on, and where time or length cut it off, possibly inside a word."""
+        return self._constraint is not None and self._constraint.has_ended
 
 
 class Writer:
@@ -21,32 +41,52 @@ class Writer:
     def __init__(self, loaded: LoadedWriter, *, max_tokens: int = MAX_TOKENS) -> None:
         self._loaded = loaded
         self._max_tokens = max_tokens
+        self._prompt_s, self._step_s = _FIRST_GUESS
         self.model_id = loaded.model_id
         self.languages: frozenset[str] = loaded.languages
+        loaded.tokenizer.piece(0)  # builds its table of pieces now rather than inside the first answer
 
     def write(
         self, question: str, evidence: Sequence[Evidence], polarity: Polarity, *, deadline: float | None = None
-    ) -> Iterator[str]:
-        """Pieces of the answer as they are decoded; joined they are the answer, without citation marks.
+    ) -> Writing:
+        """Begin an answer; its pieces joined are the answer, without citation marks.
 
-        Ends early at `deadline` (of `time.monotonic`), possibly inside a word. Without evidence nothing is written.
+        With a `deadline` (of `time.monotonic`) it stops in time, and writes nothing where not even a short sentence
+        would be done by then, judged by its pace so far. Without evidence nothing is written.
         """
         if not evidence:
-            return
+            return Writing(iter(()), None)
         tokenizer = self._loaded.tokenizer
+        prompt = tokenizer.encode(build_prompt(question, evidence))
+        if deadline is not None:
+            deadline -= self._step_s  # a pass that has begun is not broken off
+            if time.monotonic() + len(prompt) * self._prompt_s + _FEWEST_TOKENS * self._step_s > deadline:
+                return Writing(iter(()), None)
         sources = [text for item in evidence for text in (printed(item.title), printed(item.text))]
         constraint = GroundedDecoding(tokenizer, sources, printed(question), polarity)
-        stream = tokenizer.stream()
+        return Writing(self._pieces(prompt, constraint, deadline), constraint)
+
+    def _pieces(self, prompt: Sequence[int], constraint: GroundedDecoding, deadline: float | None) -> Iterator[str]:
+        stream = self._loaded.tokenizer.stream()
         tokens = generate(
             self._loaded.model,
-            tokenizer.encode(build_prompt(question, evidence)),
+            prompt,
             constraint=constraint,
-            stop=tokenizer.stop,
+            stop=self._loaded.tokenizer.stop,
             max_tokens=self._max_tokens,
             deadline=deadline,
         )
+        begun = time.monotonic()
+        count, working = 0, 0.0
         for token in tokens:
+            took = time.monotonic() - begun
+            if count == 0:
+                self._prompt_s = (self._prompt_s + took / len(prompt)) / 2
+            else:
+                working += took
+            count += 1
             if piece := stream.push(token):
                 yield piece
-        if rest := stream.finish():
-            yield rest
+            begun = time.monotonic()
+        if count > 1:
+            self._step_s = (self._step_s + working / (count - 1)) / 2
