@@ -10,14 +10,15 @@ import streamlit as st
 from ui.client import ApiError
 from ui.highlight import around, marked, place_line
 from ui.session import api, html, say, show_error
+from ui.sources import Source
 
 MARGIN = 1_500  # characters before and after the span: about a page in all
 CHUNKS_PER_PAGE = 20
 
 
-def show_span(source: dict[str, Any], start: int, end: int) -> None:
-    """Open the document of a citation or passage with the characters from `start` to `end` highlighted."""
-    st.dialog(str(source["document"]), width="medium")(_span)(source, start, end)
+def show_source(source: Source) -> None:
+    """Open the document of a source with its span highlighted."""
+    st.dialog(source.document, width="medium")(_source)(source)
 
 
 def show_document(document: dict[str, Any]) -> None:
@@ -25,24 +26,26 @@ def show_document(document: dict[str, Any]) -> None:
     st.dialog(str(document["title"] or document["path"]), width="medium")(_document)(document)
 
 
-def page_text(source: dict[str, Any]) -> str:
-    """The page of a source in words; empty where the document has no pages."""
-    return say("page_number", page=source["page"]) if source.get("page") is not None else ""
+def page_text(page: int | None) -> str:
+    """A page in words; empty where the document has no pages."""
+    return say("page_number", page=page) if page is not None else ""
 
 
-def _span(source: dict[str, Any], start: int, end: int) -> None:
+def _source(source: Source) -> None:
     try:
-        stored = api().text(source["document_id"])
+        stored = api().text(source.document_id)
     except ApiError as error:
         show_error(error)
         return
-    part, first, last = around(stored["text"], start, end, MARGIN)
+    part, first, last = around(stored["text"], *source.extent, MARGIN)
+    shift = source.extent[0] - first - source.start  # from the passage to the part that is shown
+    spans = [(start - shift, end - shift) for start, end in source.spans] or [(first, last)]
     html(
-        f'<div class="kb-place">{escape(str(source["source"]))}</div>'
-        f'<div class="kb-place">{place_line(source, page_text(source))}</div>'
-        f'<div class="kb-document">{marked(part, first, last)}</div>'
+        f'<div class="kb-place">{escape(source.path)}</div>'
+        f'<div class="kb-place">{place_line(source.heading, page_text(source.page))}</div>'
+        f'<div class="kb-document">{marked(part, spans)}</div>'
     )
-    _download(source["document_id"], str(source["source"]))
+    _download(source.document_id, source.path)
 
 
 def _document(document: dict[str, Any]) -> None:
@@ -64,11 +67,10 @@ def _document(document: dict[str, Any]) -> None:
             html(f"<ul>{lines}</ul>")
     html(f'<h3 class="kb-section">{escape(say("passages_count", count=page["total"]))}</h3>')
     for chunk in page["items"]:
-        place = place_line(chunk, page_text(chunk))
-        size = escape(say("tokens", count=chunk["tokens"]))
+        place = place_line(chunk["heading"], page_text(chunk["page"]), say("tokens", count=chunk["tokens"]))
         number = escape(say("passage_number", number=chunk["ordinal"] + 1))
         html(
-            f'<div class="kb-chunk"><div class="kb-place"><b>{number}</b> {place} <span>{size}</span></div>'
+            f'<div class="kb-chunk"><div class="kb-place"><b>{number}</b> · {place}</div>'
             f'<div class="kb-passage">{escape(chunk["text"])}</div></div>'
         )
     _chunk_pages(offset, page["total"])

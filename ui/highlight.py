@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
 import nh3
 
@@ -32,27 +31,15 @@ def clean(html: str) -> str:
     return nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, link_rel=None, generic_attribute_prefixes=set())
 
 
-def marked(passage: str, start: int, end: int) -> str:
-    """A passage as HTML with the characters from `start` to `end` highlighted; nothing is, where they do not fit."""
-    if not 0 <= start < end <= len(passage):
-        return escape(passage)
-    return f"{escape(passage[:start])}<mark>{escape(passage[start:end])}</mark>{escape(passage[end:])}"
-
-
-def quote_place(passage: Mapping[str, Any], quote: str, start: int) -> tuple[int, int]:
-    """Where a quote stands inside a passage's text, or (0, 0) when that is not certain.
-
-    `start` is the quote's offset in the document. The words must be exactly there, or stand in the passage
-    exactly once.
-    """
-    body = str(passage["text"])
-    inside = start - int(passage["start"])
-    if quote and inside >= 0 and body[inside : inside + len(quote)] == quote:
-        return inside, inside + len(quote)
-    if quote and body.count(quote) == 1:
-        found = body.index(quote)
-        return found, found + len(quote)
-    return 0, 0
+def marked(passage: str, spans: Sequence[tuple[int, int]]) -> str:
+    """A passage as HTML with spans of characters highlighted; a span that does not fit, or overlaps, is left out."""
+    parts: list[str] = []
+    done = 0
+    for start, end in spans:
+        if done <= start < end <= len(passage):
+            parts += [escape(passage[done:start]), "<mark>", escape(passage[start:end]), "</mark>"]
+            done = end
+    return "".join([*parts, escape(passage[done:])])
 
 
 def around(text: str, start: int, end: int, margin: int) -> tuple[str, int, int]:
@@ -77,9 +64,8 @@ def answer_html(answer: str, chips: Mapping[int, str]) -> str:
     return "".join(f"<p>{MARKER.sub(chip, escape(part))}</p>" for part in paragraphs)
 
 
-def place_line(source: Mapping[str, Any], page_text: str) -> str:
-    """Heading and page of a source as one escaped line; `page_text` names the page in the reader's language."""
-    parts = [str(source.get("heading") or ""), page_text]
+def place_line(*parts: str) -> str:
+    """Heading, page and the like as one escaped line; empty parts are left out."""
     return " · ".join(escape(part) for part in parts if part)
 
 

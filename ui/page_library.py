@@ -121,9 +121,14 @@ def _show_progress(uploads: list[Upload], bar: Any, lines: Any) -> None:
 
 
 def _results(uploads: list[Upload]) -> str:
+    def kind(upload: Upload) -> str:
+        if not upload.good:
+            return "failed"
+        return "queued" if upload.document_id else "ready"
+
     items = "".join(
         f"<li><b>{escape(upload.name)}</b> "
-        f'<span class="kb-state {"" if upload.good else "kb-state-failed"}">{escape(upload.outcome)}</span></li>'
+        f'<span class="kb-state kb-state-{kind(upload)}">{escape(upload.outcome)}</span></li>'
         for upload in uploads
     )
     return f'<ul class="kb-results">{items}</ul>'

@@ -68,6 +68,9 @@ TEXTS: dict[str, Text] = {
     "page_number": Text("page {page}", "第 {page} 页"),
     "answered_write": Text("Written from the evidence", "根据证据撰写"),
     "answered_quote": Text("Quoted from the document", "引自原文"),
+    "answered_unread": Text(
+        "The most similar sentence: no trained reader is installed", "最相近的句子：尚未安装训练好的阅读模型"
+    ),
     "confidence": Text("confidence {percent} %", "置信度 {percent}%"),
     "took": Text("{seconds} s", "{seconds} 秒"),
     "stage_time": Text("Time", "用时"),

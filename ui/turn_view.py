@@ -13,9 +13,10 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ui.document_view import page_text, show_span
-from ui.highlight import answer_html, clean, marked, place_line, quote_place, table
+from ui.document_view import page_text, show_source
+from ui.highlight import answer_html, clean, marked, place_line, table
 from ui.session import html, say
+from ui.sources import Source, cited_sources, found_source
 
 STAGES = ("embed", "search", "read", "write", "first_token", "total")
 # Constant, and the only script of these screens: no word of a document or of a reader gets into it.
@@ -50,7 +51,7 @@ def progress(
     if tokens:
         marks = {int(passage["n"]): f'<sup><span class="kb-chip">{passage["n"]}</span></sup>' for passage in passages}
         written.html(clean(f'<div class="kb-answer">{answer_html("".join(tokens), marks)}</div>'))
-    cards = "".join(_card(source, passages) for source in evidence["citations"])
+    cards = "".join(_card(source) for source in cited_sources(evidence["citations"], passages))
     if cards:
         below.html(clean(f'<div class="kb-evidence"><h3>{escape(say("evidence"))}</h3>{cards}</div>'))
 
@@ -61,19 +62,17 @@ def answer(number: int, body: Mapping[str, Any]) -> None:
     if not body["answered"]:
         _refusal(number, body)
         return
-    citations = _numbered(body["citations"])
-    chips = {n: _chip(number, citation) for n, citation in citations.items()}
-    bubbles = "".join(_bubble(number, citation, passages) for citation in citations.values())
+    sources = cited_sources(body["citations"], passages)
+    chips = {source.n: _chip(number, source) for source in sources}
+    bubbles = "".join(_bubble(number, source) for source in sources)
     html(f'<div class="kb-answer" role="article">{answer_html(body["answer"], chips)}</div>{bubbles}{_facts(body)}')
     _section("sources")
-    with st.container(gap="xsmall"):
-        for citation in body["citations"]:
-            _source(f"{number}-cited-{citation['n']}-{citation['start']}", citation, passages)
+    _list(f"{number}-cited", sources)
     used = {citation["chunk_id"] for citation in body["citations"]}
-    unused = [passage for passage in passages if passage["chunk_id"] not in used]
+    unused = [found_source(passage) for passage in passages if passage["chunk_id"] not in used]
     if unused:
         _section("also_found")
-        _uncited(f"{number}-found", unused)
+        _list(f"{number}-found", unused)
 
 
 def _refusal(number: int, body: Mapping[str, Any]) -> None:
@@ -86,63 +85,55 @@ def _refusal(number: int, body: Mapping[str, Any]) -> None:
     )
     if passages:
         _section("closest")
-        _uncited(f"{number}-closest", passages)
+        _list(f"{number}-closest", [found_source(passage) for passage in passages])
 
 
-def _uncited(key: str, passages: Sequence[Mapping[str, Any]]) -> None:
+def _list(key: str, sources: Sequence[Source]) -> None:
+    """One line for each source, which opens its passage, with a way into the document."""
     with st.container(gap="xsmall"):
-        for passage in passages:
-            _source(f"{key}-{passage['chunk_id']}", passage, passages, cited=False)
+        for source in sources:
+            place = " · ".join(part for part in (source.heading, page_text(source.page)) if part)
+            label = f"**{_plain(source.document)}**" + (f" · {_plain(place)}" if place else "")
+            with st.expander(f"{source.n}. {label}", key=f"source-{key}-{source.key}"):
+                html(
+                    f'<div class="kb-passage">{marked(source.text, source.spans)}</div>'
+                    f'<div class="kb-place">{escape(source.path)}</div>'
+                )
+                name = f"open-{key}-{source.key}"
+                if st.button(say("open_in_document"), key=name, icon=":material/open_in_new:", type="tertiary"):
+                    show_source(source)
 
 
-def _source(key: str, source: Mapping[str, Any], passages: Sequence[Mapping[str, Any]], *, cited: bool = True) -> None:
-    """One line that opens the passage, with a way into the document."""
-    place = " · ".join(part for part in (source["heading"], page_text(dict(source))) if part)
-    label = f"**{_plain(source['document'])}**" + (f" · {_plain(place)}" if place else "")
-    with st.expander(f"{source['n']}. {label}" if cited else label, key=f"source-{key}"):
-        passage = _passage_of(source, passages)
-        first, last = quote_place(passage, source["quote"], source["start"]) if cited else (0, 0)
-        html(
-            f'<div class="kb-passage">{marked(passage["text"], first, last)}</div>'
-            f'<div class="kb-place">{escape(source["source"])}</div>'
-        )
-        if st.button(say("open_in_document"), key=f"open-{key}", icon=":material/open_in_new:", type="tertiary"):
-            whole = (source["start"], source["end"]) if cited else _extent(passage)
-            show_span(dict(source), *whole)
-
-
-def _card(source: Mapping[str, Any], passages: Sequence[Mapping[str, Any]]) -> str:
+def _card(source: Source) -> str:
     """A source with its passage, as HTML."""
-    passage = _passage_of(source, passages)
-    first, last = quote_place(passage, source["quote"], source["start"])
-    place = place_line(source, page_text(dict(source)))
+    place = place_line(source.heading, page_text(source.page))
     return (
-        f'<div class="kb-card"><div class="kb-card-title"><b>{escape(source["document"])}</b> '
+        f'<div class="kb-card"><div class="kb-card-title"><b>{escape(source.document)}</b> '
         f'<span class="kb-place">{place}</span></div>'
-        f'<div class="kb-passage">{marked(passage["text"], first, last)}</div></div>'
+        f'<div class="kb-passage">{marked(source.text, source.spans)}</div></div>'
     )
 
 
-def _chip(number: int, citation: Mapping[str, Any]) -> str:
-    """The mark of a citation inside the text: a small button that opens its bubble, with the quote as its hint."""
-    n = citation["n"]
-    label = f"{say('source_label', n=n)}: {citation['document']}"
+def _chip(number: int, source: Source) -> str:
+    """The mark of a source inside the text: a small button that opens its bubble, with the quote as its hint."""
+    label = f"{say('source_label', n=source.n)}: {source.document}"
     return (
-        f'<sup><button type="button" class="kb-chip" popovertarget="{_bubble_id(number, n)}" '
-        f'aria-label="{escape(label)}" title="{escape(citation["quote"])}">{n}</button></sup>'
+        f'<sup><button type="button" class="kb-chip" popovertarget="{_bubble_id(number, source.n)}" '
+        f'aria-label="{escape(label)}" title="{escape(source.quote)}">{source.n}</button></sup>'
     )
 
 
-def _bubble(number: int, citation: Mapping[str, Any], passages: Sequence[Mapping[str, Any]]) -> str:
+def _bubble(number: int, source: Source) -> str:
     """The passage that a mark opens."""
-    n = citation["n"]
+    own_id = _bubble_id(number, source.n)
     close = (
-        f'<button type="button" class="kb-close" popovertarget="{_bubble_id(number, n)}" popovertargetaction="hide" '
+        f'<button type="button" class="kb-close" popovertarget="{own_id}" popovertargetaction="hide" '
         f'aria-label="{escape(say("close"))}">×</button>'
     )
+    label = escape(say("source_label", n=source.n))
     return (
-        f'<div popover="auto" class="kb-bubble" id="{_bubble_id(number, n)}" role="dialog" '
-        f'aria-label="{escape(say("source_label", n=n))}">{close}{_card(citation, passages)}</div>'
+        f'<div popover="auto" class="kb-bubble" id="{own_id}" role="dialog" aria-label="{label}">'
+        f"{close}{_card(source)}</div>"
     )
 
 
@@ -155,7 +146,7 @@ def _facts(body: Mapping[str, Any]) -> str:
     timings = body["timings_ms"]
     facts = []
     if body["answered"]:
-        facts.append(say("answered_write" if body["mode"] == "write" else "answered_quote"))
+        facts.append(say(f"answered_{body['mode']}"))
         if body["confidence"] is not None:
             facts.append(say("confidence", percent=round(100 * body["confidence"])))
     facts.append(say("took", seconds=f"{timings['total'] / 1000:.2f}"))
@@ -166,27 +157,6 @@ def _facts(body: Mapping[str, Any]) -> str:
         f'<details class="kb-facts"><summary>{escape(" · ".join(facts))}</summary>'
         f'<div class="kb-stages">{table(rows)}</div></details>'
     )
-
-
-def _numbered(citations: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
-    """The first citation of each number."""
-    found: dict[int, Mapping[str, Any]] = {}
-    for citation in citations:
-        found.setdefault(int(citation["n"]), citation)
-    return found
-
-
-def _passage_of(source: Mapping[str, Any], passages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The passage a source stands in, or the source's own words where it is not among them."""
-    for passage in passages:
-        if passage["chunk_id"] == source["chunk_id"]:
-            return passage
-    return {**source, "text": source["quote"]}
-
-
-def _extent(passage: Mapping[str, Any]) -> tuple[int, int]:
-    """The whole passage as offsets in its document."""
-    return int(passage["start"]), int(passage["start"]) + len(str(passage["text"]))
 
 
 def _section(key: str) -> None:

@@ -33,6 +33,7 @@ CODES: Mapping[int, str] = {
     409: "conflict",
     413: "too_large",
     415: "unsupported_type",
+    421: "wrong_host",
     422: "invalid_input",
     429: "busy",
     500: "internal",

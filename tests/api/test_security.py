@@ -83,7 +83,7 @@ def test_every_route_refuses_a_foreign_host_name(parts: Components):
     for method, path in routes(app):
         response = client.request(method, filled(path), headers={"Host": "rebound.example"})
         assert response.status_code == 421, f"{method} {path}"
-        assert response.json()["error"]["code"] == "error"
+        assert response.json()["error"]["code"] == "wrong_host"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000", "127.0.0.1", "LOCALHOST"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape, unescape
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ui.highlight import answer_html, around, clean, marked, place_line, quote_place, table
+from ui.highlight import answer_html, around, clean, marked, place_line, table
 
 ATTACKS = [
     "<script>alert(1)</script>",
@@ -23,10 +25,7 @@ ATTACKS = [
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_nothing_a_document_holds_becomes_markup(attack: str):
     html = clean(
-        marked(attack, 0, 4)
-        + answer_html(attack, {})
-        + table([(attack, attack)])
-        + place_line({"heading": attack}, attack)
+        marked(attack, [(0, 4)]) + answer_html(attack, {}) + table([(attack, attack)]) + place_line(attack, attack)
     )
     for tag in ("<script", "<img", "<svg", "<a ", "<style", "<iframe"):
         assert tag not in html
@@ -43,28 +42,19 @@ def test_the_marks_of_a_citation_pass():
     assert 'popover="auto"' in clean(html)
 
 
-@given(st.text(max_size=80), st.integers(-5, 90), st.integers(-5, 90))
-def test_a_highlight_changes_no_character_of_the_passage(passage: str, start: int, end: int):
-    from html import unescape
-
-    html = marked(passage, start, end)
-    assert unescape(html.replace("<mark>", "").replace("</mark>", "")) == unescape(html).replace("<mark>", "").replace(
-        "</mark>", ""
-    )
-    assert html.count("<mark>") == (1 if 0 <= start < end <= len(passage) else 0)
+@given(st.text(max_size=80), st.lists(st.tuples(st.integers(-5, 90), st.integers(-5, 90)), max_size=4))
+def test_a_highlight_changes_no_character_of_the_passage(passage: str, spans: list[tuple[int, int]]):
+    html = marked(passage, spans)
+    assert unescape(html.replace("<mark>", "").replace("</mark>", "")) == unescape(escape(passage))
 
 
-def test_the_quote_is_marked_where_its_offset_says():
-    passage = {"text": "one two one two", "start": 100}
-    assert quote_place(passage, "one", 108) == (8, 11)
+@pytest.mark.parametrize("span", [(-1, 3), (2, 2), (3, 2), (4, 9)])
+def test_a_span_that_does_not_fit_marks_nothing(span: tuple[int, int]):
+    assert marked("a < b", [span]) == "a &lt; b"
 
 
-def test_a_quote_with_a_wrong_offset_is_marked_only_where_it_stands_once():
-    passage = {"text": "one two one three", "start": 100}
-    assert quote_place(passage, "three", 100) == (12, 17)
-    assert quote_place(passage, "one", 103) == (0, 0)
-    assert quote_place(passage, "four", 100) == (0, 0)
-    assert quote_place(passage, "", 100) == (0, 0)
+def test_several_spans_are_marked_each():
+    assert marked("one two three", [(0, 3), (8, 13)]) == "<mark>one</mark> two <mark>three</mark>"
 
 
 @given(st.text(alphabet="ab\n", max_size=60), st.data())
