@@ -1,4 +1,4 @@
-"""What an answer rests on, as the screens show it: a source for each number, with its passage and its highlights.
+"""What an answer rests on, as the screens show it: a source for each number, with its passage and its highlights."""
 
 from __future__ import annotations
 
