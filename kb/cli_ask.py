@@ -1,14 +1,21 @@
 """`kb ask`: one question, one cited answer, in the terminal."""
 
+from __future__ import annotations
+
 import sys
-from typing import Annotated, Literal
+import textwrap
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from kb.access import LOCAL
 from kb.cli_output import AsJson, Home, emit, note, settings_for, show
 
-NOT_FOUND = "The documents do not answer this. The closest passages:"
+if TYPE_CHECKING:  # brings the networks along, which `kb --help` does not need
+    from kb.citations import Citation
+
+SHOWN_CHARACTERS = 240
+"""Of a passage that does not answer."""
 
 
 def ask(
@@ -36,14 +43,21 @@ def ask(
     if as_json:
         emit(found)
         return
-    show(found.answer if found.answered else NOT_FOUND)
-    for citation in found.citations if found.answered else found.passages:
-        place = ", ".join(part for part in (citation.heading, f"page {citation.page}" if citation.page else "") if part)
-        show(f"\n[{citation.n}] {citation.document}" + (f" ({place})" if place else ""))
-        show(f"    {citation.source}")
-        show(f"    “{' '.join(citation.quote.split())}”")
+    show(found.answer)
+    for citation in found.citations:
+        _show_place(citation, " ".join(citation.quote.split()))
+    if not found.answered:
+        for passage in found.passages:
+            _show_place(passage, textwrap.shorten(passage.text, SHOWN_CHARACTERS, placeholder=" …"))
     if sys.stderr.isatty():
         note(f"\n{found.mode}, {found.timings_ms.total:.0f} ms")
+
+
+def _show_place(citation: Citation, words: str) -> None:
+    place = ", ".join(part for part in (citation.heading, f"page {citation.page}" if citation.page else "") if part)
+    show(f"\n[{citation.n}] {citation.document}" + (f" ({place})" if place else ""))
+    show(f"    {citation.source}")
+    show(f"    “{words}”")
 
 
 def register(app: typer.Typer) -> None:

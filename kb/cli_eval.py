@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,7 @@ Sources = Annotated[list[str] | None, typer.Option("--source", help="Only rows o
 Excluded = Annotated[
     list[str] | None, typer.Option("--exclude-source", help="No rows and pool entries of this source; may be repeated.")
 ]
+Baseline = Annotated[Path | None, typer.Option("--baseline", help="Earlier --json output; exit 1 where it was better.")]
 RowsFile = Annotated[Path | None, typer.Option("--rows", help="Write one JSON line a question to this file.")]
 
 
@@ -83,6 +84,79 @@ def retrieval(
     _report(result, as_json)
 
 
+@evaluation.command("writer")
+def writer(
+    context: typer.Context,
+    file: File,
+    sources: Sources = None,
+    exclude_sources: Excluded = None,
+    rows: RowsFile = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Given the sentences that hold the answer, is what is written right and true to them?"""
+    from kb.bootstrap import open_components
+    from kb.evaluation.writer import WriterOptions, run_writer
+
+    settings = settings_for(context, home)
+    with open_components(settings, need={"read", "write"}) as components, _rows_to(rows) as on_row:
+        if components.reader is None or components.writer is None:
+            raise ModelMissing(f"{settings.checkpoint} lacks a trained reader or writer; see kb train")
+        options = WriterOptions(
+            file=file,
+            reader=components.reader,
+            writer=components.writer,
+            sources=tuple(sources or ()),
+            exclude_sources=tuple(exclude_sources or ()),
+            on_progress=note,
+            on_row=on_row,
+        )
+        result = run_writer(options)
+    _report(result, as_json)
+
+
+@evaluation.command("answers")
+def answers(
+    context: typer.Context,
+    file: File,
+    pools: Pools = None,
+    sources: Sources = None,
+    exclude_sources: Excluded = None,
+    collection: Annotated[str | None, typer.Option("--collection", help="Ask this collection (else all).")] = None,
+    mode: Annotated[Literal["quote", "write"], typer.Option("--mode", help="How to answer.")] = "write",
+    budget_ms: Annotated[int | None, typer.Option("--budget-ms", min=0, help="Time an answer; 0: no limit.")] = None,
+    rows: RowsFile = None,
+    baseline: Baseline = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """The whole trip: from a question to its cited answer.
+
+    Rows that name a document ask what is ingested; rows that bring their passage are asked in a temporary collection.
+    """
+    from kb.bootstrap import EVERYTHING, open_components
+    from kb.cli_progress import ingest_progress
+    from kb.evaluation.answers import AnswersOptions, read_questions, run_answers, with_documents
+    from kb.evaluation.rows import read_rows
+    from kb.evaluation.temporary import COLLECTION, ingested_contexts
+
+    settings = settings_for(context, home)
+    excluded = tuple(exclude_sources or ())
+    asked = read_questions(file, tuple(sources or ()), excluded)
+    with ExitStack() as stack:
+        on_row = stack.enter_context(_rows_to(rows))
+        if any(row.context is not None for row in asked):
+            kept = [row for path in (file, *(pools or ())) for row in read_rows(path, exclude_sources=excluded)]
+            progress = stack.enter_context(ingest_progress())
+            components, contexts = stack.enter_context(ingested_contexts(settings, kept, progress))
+            asked, collection = with_documents(asked, contexts), COLLECTION
+        else:
+            components = stack.enter_context(open_components(settings, need=EVERYTHING))
+        options = AnswersOptions(components, asked, collection, mode, budget_ms, on_progress=note, on_row=on_row)
+        result = run_answers(options)
+    _report(result, as_json, baseline)
+
+
 @contextmanager
 def _rows_to(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """A callable that writes a row as one JSON line, or does nothing."""
@@ -97,11 +171,21 @@ def _rows_to(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]
         yield lambda row: print(json.dumps(plain(row), ensure_ascii=False), file=stream)
 
 
-def _report(result: Any, as_json: bool) -> None:
+def _report(result: Any, as_json: bool, baseline: Path | None = None) -> None:
+    """Print the figures; exit with 1 where one fell below its baseline."""
+    from kb.evaluation.baseline import read_baseline, regressions
+
     if as_json:
         emit(result)
     else:
         _show_figures(plain(result), "")
+    if baseline is not None:
+        fallen = regressions(plain(result), read_baseline(baseline))
+        for regression in fallen:
+            note(f"regressed: {regression}")
+        if fallen:
+            raise typer.Exit(1)
+        note(f"no figure fell below {baseline}")
 
 
 def _show_figures(figures: Mapping[str, Any], indent: str) -> None:

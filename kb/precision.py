@@ -27,7 +27,7 @@ REPORTED_FEATURES = (
     "asimd", "bf16", "i8mm", "sve",
 )  # fmt: skip
 FORMAT_VERSION = 1
-_FILE = "precision.json"
+MEMORY_FILE = "precision.json"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class PrecisionMemory:
     """What was measured before, in one JSON file under `home`. A damaged or foreign file counts as empty."""
 
     def __init__(self, home: Path) -> None:
-        self._path = home / _FILE
+        self._path = home / MEMORY_FILE
 
     def _entries(self) -> list[dict[str, object]]:
         try:
@@ -109,7 +109,7 @@ class PrecisionMemory:
         entries = [e for e in self._entries() if (e.get("key"), e.get("network"), e.get("model_id")) != same]
         entries.append({"key": key, **asdict(choice)})
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f".{_FILE}.{os.getpid()}")
+        temporary = self._path.with_name(f".{MEMORY_FILE}.{os.getpid()}")
         temporary.write_text(json.dumps({"format_version": FORMAT_VERSION, "entries": entries}, indent=2))
         os.replace(temporary, self._path)
 
