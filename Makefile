@@ -17,8 +17,9 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet 
 SOURCES := kb ingest retrieval llm ui
 MODELS := $(if $(KB_MODELS),$(KB_MODELS),$(VENV)/share/kb/models)
 GOLDEN := tests/evals/golden.jsonl
+EVAL_HOME := $(CURDIR)/.eval
 
-.PHONY: run install test check fix eval bench samples clean
+.PHONY: run install test check fix eval bench clean
 
 run: $(VENV)/.installed models ## install, ingest docs/, answer one question, start API and UI
 	@$(BIN)/kb run
@@ -35,8 +36,10 @@ check: $(VENV)/.installed-test ## lint and types
 fix: $(VENV)/.installed-test ## let the linter mend what it can
 	$(BIN)/ruff check --fix .
 
-eval: $(VENV)/.installed-test models ## golden questions over docs/ against the committed baseline
-	$(BIN)/kb eval golden
+eval: $(VENV)/.installed-test models ## the golden questions over docs/ against the committed baselines
+	$(BIN)/kb ingest docs --collection guide --prune --home $(EVAL_HOME)
+	$(BIN)/kb eval answers $(GOLDEN) --collection guide --mode quote --budget-ms 0 --baseline tests/evals/baseline.quote.json --home $(EVAL_HOME)
+	$(BIN)/kb eval answers $(GOLDEN) --collection guide --mode write --budget-ms 0 --baseline tests/evals/baseline.write.json --home $(EVAL_HOME)
 
 bench: $(VENV)/.installed models ## latency over HTTP at 1, 4 and 16 clients, both modes
 	$(BIN)/python bench/latency.py
@@ -61,5 +64,5 @@ models:
 	@[ -f $(MODELS)/encoder/model.safetensors ] && [ -f $(MODELS)/writer/model.safetensors ] || $(BIN)/kb model install
 
 clean: ## remove caches and builds; the environment and stored documents stay
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info .eval
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
