@@ -66,6 +66,28 @@ def check_sentence(sentence: str, evidence: Sequence[Evidence], question: str) -
     return best if best is not None else Checked(sentence, False, None, 0, 0)
 
 
+def invented_numbers(text: str, evidence: Sequence[Evidence], question: str) -> list[str]:
+    """Numbers of an answer that no evidence holds; one that the question holds behind the same word is not invented."""
+    known = frozenset().union(*(_known(item) for item in evidence))
+    repeated = set(_numbers_behind(question))
+    found: list[str] = []
+    for start, end in split_sentences(_MARKS.sub("", text)):
+        sentence = _MARKS.sub("", text)[start:end]
+        body = sentence[list_marker_end(sentence) :]
+        found += [pair[1] for pair in _numbers_behind(body) if pair[1] not in known and pair not in repeated]
+    return found
+
+
+def _numbers_behind(text: str) -> list[tuple[str, str]]:
+    """Each number of the text with the word before it."""
+    pairs: list[tuple[str, str]] = []
+    for term in terms(text):
+        if term.kind == "number":
+            words = re.findall(r"\w+", text[: term.start].lower())
+            pairs.append((words[-1] if words else "", term.form))
+    return pairs
+
+
 def leading_answer(sentence: str) -> Literal["yes", "no"] | None:
     """The yes or no an English sentence begins with, None where it begins otherwise."""
     match = _LEADING_ANSWER.match(sentence)
