@@ -169,18 +169,20 @@ def document_chunks(
     return ChunkPage(tuple(ChunkRecord(*row) for row in rows), total)
 
 
-def replace_version(session: Session, document: Document, version: Version, embedder_id: str) -> None:
-    """Make `version` the visible one, in place of the one before. Raises NotReady for vectors of another model."""
+def replace_versions(session: Session, pairs: Sequence[tuple[Document, Version]], embedder_id: str) -> None:
+    """Make each version the visible one, in place of the one before. Raises NotReady for vectors of another model."""
     number = next_change(session, embedder_id)
-    _remove_chunks(session, number, [document.id])
-    document.sha256, document.size, document.media_type = version.sha256, version.size, version.media_type
-    document.title, document.text, document.language = version.title, version.text, version.language
-    document.dropped = [asdict(item) for item in version.dropped]
-    document.state, document.stage, document.error = "ready", "", ""
-    document.chunk_count = len(version.chunks)
-    document.updated_at = now()
+    _remove_chunks(session, number, [document.id for document, _ in pairs if document.chunk_count])
+    for document, version in pairs:
+        document.sha256, document.size, document.media_type = version.sha256, version.size, version.media_type
+        document.title, document.text, document.language = version.title, version.text, version.language
+        document.dropped = [asdict(item) for item in version.dropped]
+        document.state, document.stage, document.error = "ready", "", ""
+        document.chunk_count = len(version.chunks)
+        document.updated_at = now()
     session.flush()
-    session.execute(insert(Chunk), [_chunk_row(document, embedded) for embedded in version.chunks])
+    for document, version in pairs:
+        session.execute(insert(Chunk), [_chunk_row(document, embedded) for embedded in version.chunks])
 
 
 def remove_documents(session: Session, ids: Sequence[str]) -> frozenset[str]:

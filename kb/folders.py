@@ -30,7 +30,7 @@ from kb.processing import (
     Draft,
     Identity,
     IngestParts,
-    commit_version,
+    commit_versions,
     discard_unused,
     draft_version,
     embed_drafts,
@@ -38,10 +38,9 @@ from kb.processing import (
     record_failure,
 )
 
-_AHEAD: Final = 32  # files that may be parsed while others are embedded; bounds memory
+_AHEAD: Final = 64  # files that may be parsed while others are embedded; bounds memory
 _THREADS: Final = 2  # enough to keep the parser's process and the disk busy beside the encoder
-_GROUP: Final = 128  # chunks that are embedded and committed together: seconds of work that a crash may cost
-_IDLE_S: Final = 0.2  # wait no longer for more files before embedding what is there
+_GROUP: Final = 128  # most chunks, but for one long file, embedded and committed together: what a crash may cost
 _PRUNE: Final = 200  # documents removed in one transaction
 
 
@@ -226,7 +225,7 @@ class _Run:
         return len(ids)
 
     def _read_ahead(self, files: Sequence[Found], known: Mapping[Identity, _Known]) -> Iterator[_Read | None]:
-        """Yield each file once it is read; None when the next one takes a while, so that the encoder need not idle."""
+        """Yield each file once it is read; None before waiting for the next one, so that the encoder need not idle."""
         left = iter(files)
         pending: deque[Future[_Read]] = deque()
         executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="kb-read")
@@ -236,9 +235,10 @@ class _Run:
                     pending.append(executor.submit(self._read, found, known.get(self.identity(found))))
                 if not pending:
                     return
-                finished, _ = wait(pending, timeout=_IDLE_S, return_when=FIRST_COMPLETED)
+                finished = [future for future in pending if future.done()]
                 if not finished:
                     yield None
+                    finished = list(wait(pending, return_when=FIRST_COMPLETED).done)
                 for future in finished:
                     pending.remove(future)
                     yield future.result()
@@ -301,27 +301,33 @@ class _Run:
     def _store(self, drafts: Sequence[Draft]) -> None:
         """Embed a group of files and commit it."""
         drafts = self._unstored(drafts)
+        if not drafts:
+            return
         started = time.monotonic()
         versions = embed_drafts(self.parts, drafts, self._embedded)
         self.tally.embed_seconds += time.monotonic() - started
-        outcomes, unused = [], set()
         with self.parts.database.write() as session:
             group = writable_group(session, self.principal, self.collection)
-            for draft, version in zip(drafts, versions, strict=True):
-                outcome, before = commit_version(session, self.parts, group, draft, version)
-                outcomes.append(outcome)
-                unused.add(before)
-        discard_unused(self.parts, frozenset(unused))
+            outcomes, unused = commit_versions(session, self.parts, group, list(zip(drafts, versions, strict=True)))
+        discard_unused(self.parts, unused)
         for draft, outcome in zip(drafts, outcomes, strict=True):
             self._count(draft, outcome)
 
     def _unstored(self, drafts: Sequence[Draft]) -> list[Draft]:
         """Leave out what another process stored meanwhile."""
-        known = self.known({Path(draft.identity.source) for draft in drafts})
+        with self.parts.database.read() as session:
+            group = writable_group(session, self.principal, self.collection)
+            rows = session.execute(
+                select(Document.source, Document.path, Document.sha256).where(
+                    Document.collection_id == group.collection_id,
+                    Document.path.in_([draft.identity.path for draft in drafts]),
+                    Document.state == "ready",
+                )
+            )
+            stored = {(row.source, row.path, row.sha256) for row in rows}
         left = []
         for draft in drafts:
-            stored = known.get(draft.identity)
-            if stored is not None and stored.state == "ready" and stored.sha256 == draft.staged.sha256:
+            if (draft.identity.source, draft.identity.path, draft.staged.sha256) in stored:
                 self._count(draft, "unchanged")
             else:
                 left.append(draft)

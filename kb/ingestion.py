@@ -27,11 +27,11 @@ from kb.processing import (
     LONGEST_PATH,
     Identity,
     IngestParts,
-    commit_version,
+    commit_versions,
     discard_unused,
     draft_version,
     embed_drafts,
-    find_document,
+    find_documents,
     new_document,
     originals_of,
     record_failure,
@@ -134,9 +134,9 @@ def process(parts: IngestParts, job: ClaimedJob, beat: Callable[[], None]) -> bo
         if row is None:
             return False
         group = session.get_one(Group, session.get_one(Document, job.document_id).group_id)
-        _, unused = commit_version(session, parts, group, draft, versions[0])
+        _, unused = commit_versions(session, parts, group, [(draft, versions[0])])
         session.delete(row)
-    discard_unused(parts, frozenset({unused}))
+    discard_unused(parts, unused)
     return True
 
 
@@ -187,7 +187,7 @@ def _queue(
     session: Session, parts: IngestParts, group: Group, identity: Identity, staged: Staged, media_type: str
 ) -> tuple[Accepted, str]:
     """Make the rows of an accepted upload; also return the hash of bytes that may be unused now."""
-    document = find_document(session, group, identity)
+    document = find_documents(session, group, [identity]).get(identity)
     waiting = None if document is None else session.scalars(select(Job).where(Job.document_id == document.id)).first()
     if document is not None:
         if waiting is not None and waiting.sha256 == staged.sha256:
@@ -200,7 +200,7 @@ def _queue(
     if waiting is not None:
         session.delete(waiting)
         session.flush()
-    originals_of(parts).keep(staged)
+    originals_of(parts).keep([staged])
     if document is None:
         document = new_document(session, group, identity, "queued")
     if not document.chunk_count:

@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +43,12 @@ class Originals:
 
     def path(self, sha256: str) -> Path:
         """Where the bytes with this hash lie, if they are kept."""
-        return self.folder / sha256[:2] / sha256
+        return self.folder / sha256
 
     def stage(self, stream: BinaryIO, limit: int) -> Staged:
         """Write a stream down durably. Raises TooLarge beyond `limit` bytes, OSError where disk or stream fail."""
-        self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._incoming.mkdir(exist_ok=True, mode=0o700)
         target = self._incoming / uuid.uuid4().hex
         digest, size = hashlib.sha256(), 0
         try:
@@ -65,16 +66,16 @@ class Originals:
             raise
         return Staged(target, digest.hexdigest(), size)
 
-    def keep(self, staged: Staged) -> None:
-        """Give staged bytes their lasting name. Call it inside the transaction whose row will point to them."""
-        target = self.path(staged.sha256)
-        if staged.path == target:
-            return
-        if not target.parent.exists():
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def keep(self, staged: Iterable[Staged]) -> None:
+        """Give staged bytes their lasting names. Call it inside the transaction whose rows will point to them."""
+        renamed = False
+        for one in staged:
+            target = self.path(one.sha256)
+            if one.path != target:  # else it was kept when the upload was accepted
+                os.replace(one.path, target)
+                renamed = True
+        if renamed:
             _sync_folder(self.folder)
-        os.replace(staged.path, target)
-        _sync_folder(target.parent)
 
     def discard(self, sha256: str) -> None:
         """Delete kept bytes. Call it inside a transaction that has made sure that no row points to them."""

@@ -1,6 +1,6 @@
 """One version of a document on its way in: parse, prepare, embed, and commit it whole.
 
-Used for files of a folder and for uploads alike. Nothing of a version is visible before `commit_version`, and a
+Used for files of a folder and for uploads alike. Nothing of a version is visible before `commit_versions`, and a
 version that fails becomes a `failed` row with its sentence while the version before it stays searchable.
 """
 
@@ -19,7 +19,7 @@ from ingest.records import Measure, ParseFailure, Prepared, passage_text
 from ingest.sandbox import ParseServer
 from kb.changes import lock_changes
 from kb.database import Database
-from kb.documents import EmbeddedChunk, Version, is_referenced, replace_version
+from kb.documents import EmbeddedChunk, Version, is_referenced, replace_versions
 from kb.models import Document, Group, now
 from kb.originals import Originals, Staged
 from kb.settings import Settings
@@ -158,15 +158,17 @@ def _version(draft: Draft, texts: Sequence[str], vectors: Sequence[NDArray[np.fl
     )
 
 
-def find_document(session: Session, group: Group, identity: Identity) -> Document | None:
-    """The row of an identity, if there is one."""
-    return session.scalars(
+def find_documents(session: Session, group: Group, identities: Sequence[Identity]) -> dict[Identity, Document]:
+    """The rows of these identities of one collection, as far as there are any."""
+    wanted = {(identity.source, identity.path): identity for identity in identities}
+    rows = session.scalars(
         select(Document).where(
             Document.collection_id == group.collection_id,
-            Document.source == identity.source,
-            Document.path == identity.path,
+            Document.source.in_({source for source, _ in wanted}),
+            Document.path.in_({path for _, path in wanted}),
         )
-    ).first()
+    )
+    return {wanted[row.source, row.path]: row for row in rows if (row.source, row.path) in wanted}
 
 
 def new_document(session: Session, group: Group, identity: Identity, state: str) -> Document:
@@ -179,6 +181,8 @@ def new_document(session: Session, group: Group, identity: Identity, state: str)
         path=identity.path,
         title=identity.name,
         state=state,
+        sha256="",
+        chunk_count=0,
         dropped=[],
         text="",
     )
@@ -186,24 +190,35 @@ def new_document(session: Session, group: Group, identity: Identity, state: str)
     return document
 
 
-def commit_version(
-    session: Session, parts: IngestParts, group: Group, draft: Draft, version: Version
-) -> tuple[Outcome, str]:
-    """Make a version the visible one, or find that another process just did.
+def commit_versions(
+    session: Session, parts: IngestParts, group: Group, pairs: Sequence[tuple[Draft, Version]]
+) -> tuple[list[Outcome], frozenset[str]]:
+    """Make versions the visible ones, or find that another process just did.
 
-    Returns the outcome and the hash of bytes that may be unused now (for `discard_unused`, after the commit).
+    Returns the outcome of each and the hashes of bytes that may be unused now (for `discard_unused`, after the commit).
     """
     lock_changes(session)
-    document = find_document(session, group, draft.identity)
-    if document is not None and document.state == "ready" and document.sha256 == version.sha256:
-        return "unchanged", ""
-    outcome: Outcome = "updated" if document is not None and document.chunk_count else "added"
-    if document is None:
-        document = new_document(session, group, draft.identity, "processing")
-    before = document.sha256
-    originals_of(parts).keep(draft.staged)
-    replace_version(session, document, version, parts.embedder.model_id)
-    return outcome, before if before != version.sha256 else ""
+    stored = find_documents(session, group, [draft.identity for draft, _ in pairs])
+    outcomes: list[Outcome] = []
+    unused: set[str] = set()
+    staged: list[Staged] = []
+    news: list[tuple[Document, Version]] = []
+    for draft, version in pairs:
+        document = stored.get(draft.identity)
+        if document is not None and document.state == "ready" and document.sha256 == version.sha256:
+            outcomes.append("unchanged")
+            continue
+        outcomes.append("updated" if document is not None and document.chunk_count else "added")
+        if document is None:
+            document = new_document(session, group, draft.identity, "processing")
+        if document.sha256 != version.sha256:
+            unused.add(document.sha256)
+        staged.append(draft.staged)
+        news.append((document, version))
+    if news:
+        originals_of(parts).keep(staged)
+        replace_versions(session, news, parts.embedder.model_id)
+    return outcomes, frozenset(unused)
 
 
 def record_failure(
@@ -222,14 +237,16 @@ def record_failure(
     Returns the hash of bytes that may be unused now.
     """
     lock_changes(session)
-    document = find_document(session, group, identity) or new_document(session, group, identity, "failed")
+    document = find_documents(session, group, [identity]).get(identity) or new_document(
+        session, group, identity, "failed"
+    )
     before = ""
     document.state, document.stage, document.error, document.updated_at = "failed", stage, failure, now()
     if not document.chunk_count and staged is not None:
         before = document.sha256 if document.sha256 != staged.sha256 else ""
         document.sha256, document.size, document.media_type = staged.sha256, staged.size, media_type
-        originals_of(parts).keep(staged)
-    return before or ""
+        originals_of(parts).keep([staged])
+    return before
 
 
 def discard_unused(parts: IngestParts, hashes: frozenset[str]) -> None:

@@ -81,14 +81,14 @@ def start(action: str, parts: Parts, *arguments: str | Path) -> subprocess.Popen
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 60) -> str:
+def finish(process: subprocess.Popen[str], timeout: float = 180) -> str:
     """Wait for its good end and return what it wrote."""
     output, _ = process.communicate(timeout=timeout)
     assert process.returncode == 0
     return output
 
 
-def until(condition, timeout: float = 30.0, step: float = 0.01) -> float:
+def until(condition, timeout: float = 120.0, step: float = 0.01) -> float:
     """Wait until a condition holds; return the seconds it took."""
     began = time.monotonic()
     while not condition():

@@ -81,7 +81,9 @@ def check_places(components: Components, given: Answer) -> None:
 
 
 @pytest.mark.parametrize("mode", ["quote", "write"])
-@pytest.mark.parametrize("text", ["How many days of vacation are there?", "what do I need to travel", "住宿费每晚多少钱？"])
+@pytest.mark.parametrize(
+    "text", ["How many days of vacation are there?", "what do I need to travel", "住宿费每晚多少钱？"]
+)
 def test_every_citation_is_the_stored_text_at_its_offsets(components: Components, text: str, mode: str) -> None:
     given = answer(never_refusing(components), LOCAL, Question(text, mode=mode))  # type: ignore[arg-type]
     check_places(components, given)
