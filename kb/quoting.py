@@ -11,12 +11,17 @@ from llm.sentences import list_marker_end, split_sentences
 _LONGEST = 320  # characters of a sentence that is quoted whole
 _LONGEST_LIST = 1200
 _CLAUSE_BREAK = re.compile(r"[;；:：—–]\s*|[,，]\s*|\s\|\s|[。！？]|[.!?]\s|\n")
+_PLURAL_NOUN = r"(?:\w{2,}[^\Wsui0-9_]s|people|criteria)"
 _PLURAL_EN = re.compile(
-    r"\b(?:which|what|list|name|all|steps?|how do i|how to)\b(?:\W+\w+){0,5}?\W+\w{3,}s\b"
-    r"|\b(?:list|steps|ways|options|kinds|types|reasons|examples|requirements|fields|columns|things)\b",
+    rf"\b(?:which|what|all|list|name)\s+(?:the\s+)?(?:[\w-]+\s+){{0,2}}?(?!does\b|was\b|has\b|this\b){_PLURAL_NOUN}\s*"
+    r"(?:\?|$|\b(?:do|did|are|were|can|could|should|must|have|need|would|will|may|in|of|for|to|that|on|with|from|i|we|you)\b)"
+    rf"|^(?:[\w-]+\s+){{0,2}}{_PLURAL_NOUN}\s+(?:to|of|for|in|that|with|on|from|when|who|we|i|you)\b"
+    r"|\b(?:list|steps|ways|options|kinds|types|reasons|examples|requirements)\b",
     re.I,
 )
-_PLURAL_ZH = re.compile("哪些|哪几|有什么|都有|几种|几个|几条|列出|步骤|分别|包括什么|哪三|哪两|哪四")
+_PLURAL_ZH = re.compile(
+    "哪些|哪几|都有|几种|几条|列出|步骤|分别|包括什么|哪[两三四五]|有什么(?:类型|方式|方法|步骤|办法|要求|条件)"
+)
 _MARKUP = re.compile(r"^\s*(?:>+\s*|#{1,6}\s+)")
 
 
@@ -89,8 +94,7 @@ def _list_around(text: str, span: tuple[int, int]) -> list[tuple[int, int]]:
         else:  # a further sentence of the same item
             items[-1] = (items[-1][0], sentences[i][1])
     items = [(start + list_marker_end(text[start:end]), end) for start, end in items]
-    inside = items[0][0] <= span[1] and sum(b - a for a, b in items) <= _LONGEST_LIST
-    return items if inside and len(items) > 1 else []
+    return items if len(items) > 1 and sum(b - a for a, b in items) <= _LONGEST_LIST else []
 
 
 def _same_list(text: str, sentences: list[tuple[int, int]], marked: list[bool], upper: int, lower: int) -> bool:
