@@ -18,10 +18,12 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from llm.base import read_manifest
 from llm.writer.config import LoraShape, MoeConfig, WriterConfig, read_config
+from llm.writer.int8 import Int8Linear
+from llm.writer.layers import Linear
 from llm.writer.model import Decoder
 from llm.writer.tokenizer import WriterTokenizer, load_tokenizer
 
@@ -33,7 +35,7 @@ JOINED = {  # parameters of a fused decoder, and the stored tensors whose rows t
     "self_attn.qkv_proj": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
     "mlp.gate_up_proj": ("mlp.gate_proj", "mlp.up_proj"),
 }
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+PRECISIONS = ("fp32", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -159,23 +161,24 @@ def load_base(base_folder: Path) -> Decoder:
         FileNotFoundError: the folder holds no model.
         ValueError: weights and `config.json` do not belong together.
     """
-    return _assemble(base_folder, None, torch.float32, fused=False)
+    return _assemble(base_folder, None, "fp32", fused=False)
 
 
 def load_writer(base_folder: Path, checkpoint_folder: Path | None, *, precision: str = "fp32") -> LoadedWriter:
     """Load base and, if given, checkpoint into one fused decoder for serving.
 
-    `precision` is that of the large products: fp32 or bf16 (router, norms and residual stream stay fp32).
+    `precision` is that of the large products: fp32, bf16 or int8 (norms, router and the stream between layers stay
+    fp32; with int8 the experts, too).
 
     Raises:
         FileNotFoundError: a file is missing.
         ValueError: the precision is unknown, or a file is damaged or does not fit the others.
     """
-    if precision not in DTYPES:
-        raise ValueError(f"Precision must be one of {', '.join(DTYPES)}, not {precision!r}.")
+    if precision not in PRECISIONS:
+        raise ValueError(f"Precision must be one of {', '.join(PRECISIONS)}, not {precision!r}.")
     name, sha256 = base_info(base_folder)
     checkpoint = read_checkpoint(checkpoint_folder, base_folder) if checkpoint_folder is not None else None
-    model = _assemble(base_folder, checkpoint, DTYPES[precision], fused=True)
+    model = _assemble(base_folder, checkpoint, precision, fused=True)
     model.eval()
     if checkpoint is None or checkpoint_folder is None:
         model_id, languages = f"{name}@{sha256[:8]}", frozenset[str]()
@@ -185,7 +188,7 @@ def load_writer(base_folder: Path, checkpoint_folder: Path | None, *, precision:
     return LoadedWriter(model, load_tokenizer(base_folder), model.config, model_id, languages)
 
 
-def _assemble(base_folder: Path, checkpoint: Checkpoint | None, dtype: torch.dtype, *, fused: bool) -> Decoder:
+def _assemble(base_folder: Path, checkpoint: Checkpoint | None, precision: str, *, fused: bool) -> Decoder:
     """Build the decoder without allocating, then give it its weights: each is written once, into its last place."""
     config = read_config(base_folder)
     if checkpoint is not None:
@@ -196,16 +199,31 @@ def _assemble(base_folder: Path, checkpoint: Checkpoint | None, dtype: torch.dty
             model.fuse()
     weights = base_folder / "model.safetensors"
     base = {name.removeprefix("model."): tensor for name, tensor in _read_tensors(weights).items()}
-    state: dict[str, Tensor] = {}
-    for name, parameter in model.named_parameters():
-        kind = torch.float32 if name.endswith(("norm.weight", ".router")) else dtype
+    for name, parameter in list(model.named_parameters()):
         parts = [_merged(part, base, checkpoint, weights) for part in _parts(name)]
         shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
         if shape != tuple(parameter.shape):
             raise ValueError(f"{weights}: {name} has shape {list(shape)}, not {list(parameter.shape)}.")
-        state[name] = parts[0].to(kind) if len(parts) == 1 else _stacked(parts, kind)
-    model.load_state_dict(state, assign=True)
+        _place(model, name, parts, precision)
     return model.requires_grad_(False)
+
+
+def _place(model: Decoder, name: str, parts: Sequence[Tensor], precision: str) -> None:
+    """Give the decoder one parameter in the precision it is served in."""
+    path, _, leaf = name.rpartition(".")
+    owner = model.get_submodule(path)
+    rounded = precision == "int8" and ".moe." not in name
+    if rounded and isinstance(owner, Linear):
+        parent, _, place = path.rpartition(".")
+        setattr(model.get_submodule(parent), place, Int8Linear(_stacked(parts, torch.float32)))
+        return
+    if rounded and owner is model.embed_tokens:  # rows are looked up as stored; only the product is rounded
+        model.head = Int8Linear(parts[0])
+        owner.weight = nn.Parameter(parts[0], requires_grad=False)
+        return
+    exact = precision != "bf16" or name.endswith(("norm.weight", ".router"))
+    value = _stacked(parts, torch.float32 if exact else torch.bfloat16)
+    setattr(owner, leaf, nn.Parameter(value, requires_grad=False))
 
 
 def _parts(name: str) -> list[str]:
@@ -232,7 +250,9 @@ def _merged(name: str, base: Mapping[str, Tensor], checkpoint: Checkpoint | None
 
 
 def _stacked(parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
-    """Write the rows of `parts` below each other, converted on the way."""
+    """Write the rows of `parts` below each other, converted on the way; one part alone is copied only if it must be."""
+    if len(parts) == 1:
+        return parts[0].to(dtype)
     whole = torch.empty((sum(part.shape[0] for part in parts), parts[0].shape[1]), dtype=dtype)
     for place, part in zip(torch.split(whole, [part.shape[0] for part in parts]), parts, strict=True):
         place.copy_(part)

@@ -97,7 +97,7 @@ class Attention(nn.Module):
         self.k_proj: nn.Module = Linear(config.width, config.kv_heads * config.head_dim)
         self.v_proj: nn.Module = Linear(config.width, config.kv_heads * config.head_dim)
         self.o_proj: nn.Module = Linear(config.heads * config.head_dim, config.width)
-        self.qkv_proj: Linear | None = None
+        self.qkv_proj: nn.Module | None = None
 
     def fuse(self) -> None:
         """Join the query, key and value maps into one; the deltas must be merged already."""
@@ -143,7 +143,7 @@ class SwiGLU(nn.Module):
         self.gate_proj: nn.Module = Linear(config.width, config.ffn_width)
         self.up_proj: nn.Module = Linear(config.width, config.ffn_width)
         self.down_proj: nn.Module = Linear(config.ffn_width, config.width)
-        self.gate_up_proj: Linear | None = None
+        self.gate_up_proj: nn.Module | None = None
 
     def fuse(self) -> None:
         """Join gate and up into one map; the deltas must be merged already."""

@@ -59,6 +59,7 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_eps)
         self.rope = Rope(config.head_dim, config.rope_theta, config.max_tokens)
+        self.head: nn.Module | None = None  # None: the embedding itself
 
     def fuse(self) -> None:
         """Join the projections that share an input; for serving, once the deltas are merged. Not reversible."""
@@ -106,11 +107,11 @@ class Decoder(nn.Module):
         return self.norm(x)  # type: ignore[no-any-return]
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Return float32 logits (… V) of states (… H), through the embedding (tied)."""
+        """Return float32 logits (… V) of states (… H), through the embedding (tied) or a rounded copy of it."""
+        rows = hidden.reshape(-1, hidden.shape[-1])  # one product, not one a sequence, whatever the strides
         weight = self.embed_tokens.weight
-        if weight.dtype == torch.float32:
-            return F.linear(hidden, weight)
-        return F.linear(hidden.to(weight.dtype), weight).float()
+        flat = F.linear(rows.to(weight.dtype), weight).float() if self.head is None else self.head(rows)
+        return flat.view(*hidden.shape[:-1], weight.shape[0])
 
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         """Return the logits (B T V) of `ids` (B T); see `hidden` for the cache."""

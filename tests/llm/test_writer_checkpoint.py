@@ -96,8 +96,17 @@ def test_bf16_serving_stays_near_fp32(base: Path, tmp_path: Path) -> None:
     exact = load_writer(base, folder).model(some_ids(12))
     rounded = load_writer(base, folder, precision="bf16").model(some_ids(12))
     assert float((rounded - exact).norm() / exact.norm()) < 0.05
-    with pytest.raises(ValueError, match="Precision must be one of fp32, bf16, not 'int3'"):
+    with pytest.raises(ValueError, match="Precision must be one of fp32, bf16, int8, not 'int3'"):
         load_writer(base, folder, precision="int3")
+
+
+@torch.inference_mode()
+def test_int8_serving_stays_near_fp32(base: Path, tmp_path: Path) -> None:
+    folder = save(tmp_path / "kb-tiny", base, trained_like(base))
+    exact = load_writer(base, folder).model(some_ids(12))
+    rounded = load_writer(base, folder, precision="int8").model(some_ids(12))
+    # Random weights amplify rounding far more than trained ones; what a product loses is in test_writer_int8.py.
+    assert float((rounded - exact).norm() / exact.norm()) < 0.1
 
 
 def test_other_weights_have_another_model_id(base: Path, tmp_path: Path) -> None:

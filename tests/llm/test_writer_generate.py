@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from llm.writer.generate import PromptLookup, generate
+from llm.writer.int8 import Int8Linear
 from llm.writer.model import Decoder
 from tests.llm.writer_cases import TINY, TINY_MOE, some_ids, tiny_decoder
 
@@ -33,6 +34,17 @@ def slow_greedy(model: Decoder, prompt: Sequence[int], count: int) -> list[int]:
         for _ in range(count):
             ids.append(int(model(torch.tensor([ids]))[0, -1].argmax()))
     return ids[len(prompt) :]
+
+
+def in_int8(seed: int) -> CountingDecoder:
+    """The same decoder with its products rounded, as `load_writer` builds it."""
+    model = counting(seed)
+    for layer in model.layers:
+        for owner in (layer.self_attn, layer.mlp):
+            for name, part in list(owner.named_children()):
+                setattr(owner, name, Int8Linear(part.weight))
+    model.head = Int8Linear(model.embed_tokens.weight)
+    return model
 
 
 class OddTokens:
@@ -77,6 +89,14 @@ def test_a_constraint_sees_the_same_steps_with_and_without_drafts(seed: int) -> 
     two = list(generate(model, prompt, constraint=drafted, max_tokens=50, draft=True))
     assert one == two and len(one) == 50
     assert plain.asked == drafted.asked == [tuple(one[:place]) for place in range(50)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_drafts_change_nothing_in_int8_either(seed: int) -> None:
+    model = in_int8(seed)
+    prompt = [*some_ids(20, seed=seed)[0].tolist()] * 2
+    one, two = (list(generate(model, prompt, max_tokens=60, draft=draft)) for draft in (False, True))
+    assert one == two == slow_greedy(model, prompt, 60)
 
 
 def test_copied_runs_need_fewer_passes() -> None:
