@@ -7,7 +7,7 @@ quote is there within the budget and writing may go on.
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -141,12 +141,14 @@ def answer(components: Components, principal: Principal, question: Question) -> 
     raise AssertionError("the trip ends with its answer")
 
 
-def stream(components: Components, principal: Principal, question: Question) -> Iterator[Event]:
+def stream(components: Components, principal: Principal, question: Question) -> Generator[Event, None, None]:
     """Sources, EvidenceFound, Token…, Done. Writing may take the installation's `write_ms`. Raises as `answer` does."""
     return _trip(components, principal, question, limit_ms=components.settings.write_ms)
 
 
-def _trip(components: Components, principal: Principal, question: Question, *, limit_ms: int) -> Iterator[Event]:
+def _trip(
+    components: Components, principal: Principal, question: Question, *, limit_ms: int
+) -> Generator[Event, None, None]:
     clock = _Clock()
     asked = _asked(question)
     with components.database.read() as session:
