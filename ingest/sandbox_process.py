@@ -62,8 +62,12 @@ def _serve(request: dict[str, Any]) -> bytes:
         gc.collect()
         gc.freeze()  # keeps the collector off the libraries' memory, which the children share
     reader, writer = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)  # it died before it could be told to take us along
         os.close(reader)
         os.dup2(writer, _ANSWER)
         _be_child(request)
@@ -159,7 +163,6 @@ def _limit(limits: dict[str, Any], cpu: float) -> None:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     os.closerange(_ANSWER + 1, 1024)
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     seconds = max(1, math.ceil(cpu))
     bounds = [

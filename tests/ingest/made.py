@@ -276,8 +276,10 @@ def zip_bytes(parts: dict[str, bytes], *, encrypted: bool = False) -> bytes:
 
 
 def zip_bomb() -> bytes:
-    """A Word document whose text unpacks to 400 MB."""
-    return zip_bytes({"word/document.xml": b"<w>" + b" " * (400 * 2**20)})
+    """A Word document whose directory says that its text unpacks to 400 MB."""
+    data = bytearray(zip_bytes({"word/document.xml": b"<w>" + b" " * 2**20}))
+    struct.pack_into("<I", data, data.find(b"PK\x01\x02") + 24, 400 * 2**20)
+    return bytes(data)
 
 
 BILLION_LAUGHS = (

@@ -224,7 +224,7 @@ def test_a_document_is_tokenised_once() -> None:
             return super().token_offsets(text)
 
     blocks = Blocks()
-    for number in range(2000):
+    for number in range(300):
         blocks.heading(f"Section {number}", 1)
         blocks.add("paragraph", SENTENCE * (number % 30))
         blocks.add("item", f"- {number}")
