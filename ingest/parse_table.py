@@ -15,6 +15,7 @@ from itertools import chain, islice
 from pathlib import Path, PurePath
 
 import openpyxl
+from openpyxl import Workbook
 from openpyxl.cell.cell import Cell, MergedCell
 from openpyxl.cell.read_only import EmptyCell, ReadOnlyCell
 from openpyxl.utils.exceptions import InvalidFileException
@@ -57,25 +58,33 @@ def _delimiter(text: str) -> str:
 def parse_workbook(path: Path, name: str) -> Parsed:
     """Parse an .xlsx file: cell values as a reader sees them, formulas by their stored results."""
     blocks = Blocks()
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-        for number, sheet in enumerate(book.worksheets, start=1):
-            if sheet.sheet_state != "visible":
-                blocks.drop(f"sheet {sheet.title}", "hidden in the workbook")
-                continue
-            # Stored dimensions may be wrong or huge; without them only rows that exist are read.
-            sheet.reset_dimensions()
-            blocks.heading(sheet.title, 1, number)
-            before = len(blocks.elements)
-            rows = ([_shown(cell) for cell in row[:_MAX_COLUMNS]] for row in sheet.iter_rows())
-            _table(blocks, rows, number)
-            if len(blocks.elements) == before:
-                blocks.elements.pop()
-        # A sheet's name must not become the title of the document.
-        blocks.title = (book.properties.title or "").strip() or PurePath(name).stem
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, TypeError, SyntaxError, OSError) as error:
-        raise ParseFailure(f"{name} is damaged: it cannot be read as an Excel workbook ({error})") from error
+    # An open file, because openpyxl refuses a path without .xlsx, and stored originals have no extension.
+    with path.open("rb") as file:
+        try:
+            _sheets(blocks, openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False), name)
+        except (
+            InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, TypeError, SyntaxError, OSError
+        ) as error:  # fmt: skip
+            raise ParseFailure(f"{name} is damaged: it cannot be read as an Excel workbook ({error})") from error
     return blocks.build(XLSX, name)
+
+
+def _sheets(blocks: Blocks, book: Workbook, name: str) -> None:
+    """Every visible sheet as a heading with its table; the workbook's own title, else the file's name."""
+    for number, sheet in enumerate(book.worksheets, start=1):
+        if sheet.sheet_state != "visible":
+            blocks.drop(f"sheet {sheet.title}", "hidden in the workbook")
+            continue
+        # Stored dimensions may be wrong or huge; without them only rows that exist are read.
+        sheet.reset_dimensions()
+        blocks.heading(sheet.title, 1, number)
+        before = len(blocks.elements)
+        rows = ([_shown(cell) for cell in row[:_MAX_COLUMNS]] for row in sheet.iter_rows())
+        _table(blocks, rows, number)
+        if len(blocks.elements) == before:
+            blocks.elements.pop()
+    # A sheet's name must not become the title of the document.
+    blocks.title = (book.properties.title or "").strip() or PurePath(name).stem
 
 
 def _table(blocks: Blocks, rows: Iterable[Sequence[str]], page: int | None) -> None:

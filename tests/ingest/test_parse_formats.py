@@ -36,6 +36,15 @@ def test_elements_are_spans_of_the_text(parsed: dict[str, Parsed], suffix: str) 
     assert position == len(record.text)
 
 
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_bytes_stored_without_an_extension_parse_alike(
+    parser: ParseServer, parsed: dict[str, Parsed], tmp_path: Path, suffix: str
+) -> None:
+    named = made.good_files(tmp_path)[suffix]
+    stored = named.rename(tmp_path / "0f3a")
+    assert parser.parse(stored, parsed[suffix].media_type, name=named.name) == parsed[suffix]
+
+
 @pytest.mark.parametrize("suffix", [s for s in FORMATS if s not in ("csv", "tsv", "xlsx")])
 def test_the_document_names_itself(parsed: dict[str, Parsed], suffix: str) -> None:
     assert parsed[suffix].title == ("Leave Policy 请假" if suffix == "eml" else "Leave Policy")
