@@ -17,8 +17,9 @@ def never(precision: str) -> float:
 
 
 def test_a_processor_without_bf16_units_never_times_bf16(tmp_path):
-    choice = policy(tmp_path, AVX2).choose("writer", "m1", never)
-    assert (choice.precision, choice.reason) == ("fp32", "this processor has no bf16 units")
+    assert candidates("writer", AVX2) == ("fp32", "int8")
+    choice = policy(tmp_path, AVX2).choose("reader", "m1", never)
+    assert (choice.precision, choice.reason) == ("fp32", "this processor has no units for a shorter one")
 
 
 def test_the_encoder_stays_in_fp32_so_that_vectors_do_not_depend_on_the_machine(tmp_path):
