@@ -30,21 +30,21 @@ _SHORT_BOILERPLATE: tuple[tuple[re.Pattern[str], str], ...] = (
 def drop_boilerplate(elements: Iterable[Element]) -> tuple[tuple[Element, ...], tuple[Dropped, ...]]:
     """The elements worth indexing, and one record a rule that left some out."""
     kept: list[Element] = []
-    dropped: Counter[tuple[str, str]] = Counter()
+    tally = _Tally()
     for element in elements:
         reason = _boilerplate(element)
         if reason:
-            dropped[(_sample(element.text), reason)] += 1
+            tally.add(element.text, reason)
             continue
         text, blobs = _BLOB.subn("", element.text)
         # A wall of letters and digits is data (an image, a key); in prose such a word does not exist.
         if blobs and element.kind != "heading":
-            dropped[("encoded data", "not text")] += blobs
+            tally.add("encoded data", "not text", blobs)
             if not any(char.isalnum() for char in text):
                 continue
             element = replace(element, text=text.strip())
         kept.append(element)
-    return tuple(kept), tuple(Dropped(what, reason, count) for (what, reason), count in dropped.items())
+    return tuple(kept), tally.dropped()
 
 
 def _boilerplate(element: Element) -> str:
@@ -62,20 +62,31 @@ def _boilerplate(element: Element) -> str:
 def drop_poor(chunks: Iterable[Chunk]) -> tuple[tuple[Chunk, ...], tuple[Dropped, ...]]:
     """The passages worth embedding, renumbered: without any that has no word, and each text once a heading."""
     kept: list[Chunk] = []
-    dropped: list[Dropped] = []
-    seen: dict[tuple[str, str], int] = {}
+    tally = _Tally()
+    seen: set[tuple[str, str]] = set()
     for chunk in chunks:
         key = (chunk.heading, " ".join(chunk.text.split()).casefold())
         if not any(char.isalnum() for char in chunk.text):
-            dropped.append(Dropped(_sample(chunk.text), "passage without a letter or digit"))
+            tally.add(chunk.text, "passage without a letter or digit")
         elif key in seen:
-            dropped.append(Dropped(_sample(chunk.text), f"repeats passage {seen[key]}"))
+            tally.add(chunk.text, "passage that repeats an earlier one under the same heading")
         else:
-            seen[key] = len(kept)
+            seen.add(key)
             kept.append(replace(chunk, ordinal=len(kept)))
-    return tuple(kept), tuple(dropped)
+    return tuple(kept), tally.dropped()
 
 
-def _sample(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else line[:57] + "..."
+class _Tally:
+    """One record a reason, with its first example: a table of contents has hundreds of lines."""
+
+    def __init__(self) -> None:
+        self._examples: dict[str, str] = {}
+        self._counts: Counter[str] = Counter()
+
+    def add(self, text: str, reason: str, count: int = 1) -> None:
+        line = " ".join(text.split())
+        self._examples.setdefault(reason, line if len(line) <= 60 else line[:57] + "...")
+        self._counts[reason] += count
+
+    def dropped(self) -> tuple[Dropped, ...]:
+        return tuple(Dropped(example, reason, self._counts[reason]) for reason, example in self._examples.items())

@@ -38,8 +38,8 @@ for _role in ("py:class", "py:func", "py:meth", "py:mod", "py:attr", "numref", "
 
 def rst_to_html(text: str, name: str) -> str:
     """The document as an HTML body. Raises ParseFailure where docutils gives up."""
-    # Sphinx writes targets into the role's text: `words <target>`.
-    source = re.sub(r":[\w:]+:`([^`<]+?)\s*<[^>`]+>`", r"\1", text)
+    # Sphinx writes targets into the role's text, `words <target>`, and ~ before a name to shorten it.
+    source = re.sub(r"(:[\w:]+:`)~", r"\1", re.sub(r":[\w:]+:`([^`<]+?)\s*<[^>`]+>`", r"\1", text))
     try:
         body: str = publish_parts(source, writer="html5", settings_overrides=_SETTINGS)["html_body"]
     except (SystemMessage, ValueError, RecursionError) as error:

@@ -61,10 +61,16 @@ def chunk(text: str, heading: str = "") -> Chunk:
 def test_a_repeated_passage_is_dropped_under_the_same_heading_only() -> None:
     kept, dropped = drop_poor([chunk("Same text"), chunk("same  text"), chunk("Same text", "Other")])
     assert [(c.ordinal, c.heading) for c in kept] == [(0, ""), (1, "Other")]
-    assert dropped[0].reason == "repeats passage 0"
+    assert dropped[0].reason == "passage that repeats an earlier one under the same heading"
 
 
 def test_a_passage_without_letters_is_dropped() -> None:
     kept, dropped = drop_poor([chunk("+---+\n|   |")])
     assert kept == ()
     assert dropped[0].reason == "passage without a letter or digit"
+
+
+def test_many_lines_of_one_sort_are_one_record() -> None:
+    lines = [Element("paragraph", f"{n} Chapter ........ {n}") for n in range(300)]
+    (entry,) = drop_boilerplate(lines)[1]
+    assert (entry.what, entry.count) == ("0 Chapter ........ 0", 300)
