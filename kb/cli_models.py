@@ -59,7 +59,7 @@ def train_reader(
     examples: Examples = None,
     start: Start = None,
     rate: Annotated[float, typer.Option("--rate", min=0, help="Highest learning rate.")] = 1.5e-4,
-    frozen: Annotated[int, typer.Option("--frozen", min=0, max=12, help="Lowest layers that stay as they are.")] = 2,
+    frozen: Annotated[int, typer.Option("--frozen", min=0, max=12, help="Lowest layers that stay as they are.")] = 3,
     seed: Seed = 1,
     calibrate_only: Annotated[bool, typer.Option("--calibrate-only", help="Only fit the threshold anew.")] = False,
     home: Home = None,

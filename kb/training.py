@@ -17,7 +17,7 @@ from llm.reader import Calibration, Passage, Reader
 from llm.training.calibrate import PolarityGuess, Scored, calibrate
 from llm.training.loop import Progress
 from llm.training.reader import ReaderKnobs, new_reader_net, recalibrate, save_reader, train_reader
-from llm.training.reader_data import OWN_FAMILIES, polarity_class, reader_examples
+from llm.training.reader_data import is_own, polarity_class, reader_examples
 from llm.training.rows import Row, read_training_rows, split_by_passage
 from llm.training.writer import WriterKnobs, new_writer_net, save_writer, train_writer
 from llm.training.writer_data import writer_examples
@@ -89,8 +89,8 @@ def run_calibration(run: TrainingRun, say: Say) -> Calibration:
     reader = Reader.load(run.output, encoder).with_calibration(Calibration())
     rows = read_training_rows(run.data).kept
     _, held = split_by_passage(rows, HELD_OUT_ONE_IN)
-    own = [row for row in held if row.family in OWN_FAMILIES][: run.examples]
-    passages = list({(row.title, row.context): None for row in rows if row.family in OWN_FAMILIES})
+    own = [row for row in held if is_own(row)][: run.examples]
+    passages = list({(row.title, row.context): None for row in rows if is_own(row)})
     nearest = nearest_passages(own, [text for _, text in passages])
     scored: list[Scored] = []
     guesses: list[PolarityGuess] = []

@@ -2,7 +2,7 @@
 
 Unanswerable examples come from three places: rows that are so by nature, and, for questions of the kind the product
 is for, one of the nearest wrong passages (given by the caller, who knows a search engine). Of the older, larger sets
-only a share is used; the shares are below.
+(files called en.* and zh.*) only a share is used; the shares are below. Files of any other name count in full.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from llm.training.rows import Row
 Neighbours = Callable[[Sequence[Row], Sequence[str]], list[list[int]]]
 """For each row the indices of the nearest passages (of a list of passages), best first."""
 
-OWN_FAMILIES = ("hand", "desk", "hard")
+OLDER_FAMILIES = ("en", "zh")
 SHARES = {
     "hand": 1.0, "desk": 1.0, "hard": 0.6, "follow": 0.7, "squad2": 1.0, "nq-qed": 1.0, "covidqa": 0.2, "selqa": 0.2,
     "policyqa": 0.2, "qamr": 0.02, "drcd": 0.5, "cmrc": 0.2,
@@ -89,7 +89,16 @@ def _window(count: int, target: tuple[int, int] | None, rng: random.Random) -> t
 
 
 def _pick(rows: Sequence[Row], rng: random.Random) -> list[Row]:
-    return [row for row in rows if rng.random() < SHARES.get(row.family, SHARES.get(row.source, 0.0))]
+    return [row for row in rows if rng.random() < _share(row)]
+
+
+def _share(row: Row) -> float:
+    return SHARES.get(row.source, 0.0) if row.family in OLDER_FAMILIES else SHARES.get(row.family, 1.0)
+
+
+def is_own(row: Row) -> bool:
+    """Whether the row is of the kind the product is for: not of the older sets, and not a follow-up."""
+    return row.family not in (*OLDER_FAMILIES, "follow")
 
 
 def reader_examples(rows: Sequence[Row], tokenizer: Tokenizer, neighbours: Neighbours, seed: int) -> ReaderExamples:
@@ -101,9 +110,9 @@ def reader_examples(rows: Sequence[Row], tokenizer: Tokenizer, neighbours: Neigh
     for row in chosen:
         span = answer_span(row)
         pairs.append((row, row.title, row.context, span, polarity_class(row) if span else 2))
-        counts[f"{row.family if row.family in SHARES else row.source} {row.lang}"] += 1
-    own = [r for r in chosen if r.family in OWN_FAMILIES and r.answers and rng.random() < NEIGHBOUR_SHARE]
-    passages = list({(row.title, row.context): None for row in rows if row.family in (*OWN_FAMILIES, "follow")})
+        counts[f"{row.source if row.family in OLDER_FAMILIES else row.family} {row.lang}"] += 1
+    own = [r for r in chosen if is_own(r) and r.answers and rng.random() < NEIGHBOUR_SHARE]
+    passages = list({(row.title, row.context): None for row in rows if row.family not in OLDER_FAMILIES})
     for row, nearest in zip(own, neighbours(own, [text for _, text in passages]), strict=True):
         wrong = [i for i in nearest if not any(answer in passages[i][1] for answer in row.answers)]
         if wrong:

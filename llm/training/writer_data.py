@@ -18,7 +18,6 @@ from llm.training.rows import Row
 from llm.writer.prompt import build_prompt
 from llm.writer.tokenizer import WriterTokenizer
 
-FAMILIES = ("hand", "desk", "hard", "follow")
 DISTRACTED = 0.25
 STATEMENTS = 0.25  # of yes/no rows: the response without its leading word
 LONGEST_RESPONSE = 110  # tokens; the few longer ones are left out
@@ -48,7 +47,7 @@ def without_leading_word(response: str) -> str:
 
 
 def _trainable(row: Row, languages: frozenset[str]) -> bool:
-    return row.family in FAMILIES and row.lang in languages and bool(row.response and answer_spans(row))
+    return row.lang in languages and bool(row.response and answer_spans(row))
 
 
 def writer_examples(
