@@ -48,4 +48,5 @@ def language_of(text: str) -> str:
     best = max(shares, key=lambda code: shares[code])
     # Among program code and names English function words are rare, and short words of other languages are chance.
     least = 0.04 if best == "en" else 0.15
-    return best if shares[best] >= 2 and shares[best] >= least * sum(words.values()) else "und"
+    enough = shares[best] >= (1 if best == "en" else 2)
+    return best if enough and shares[best] >= least * sum(words.values()) else "und"
