@@ -233,7 +233,14 @@ def _write(
     quoted: Checked,
     deadline: float | None,
 ) -> Iterator[Said]:
-    composer = Composer(evidence, question.text, read.polarity, read.quote.text, quoted)
+    windows = {item.number: item for item in evidence}
+    marked = {
+        one.number: [
+            (start - windows[one.number].start, end - windows[one.number].start) for start, end in one.spans[:1]
+        ]
+        for one in read.believed
+    }
+    composer = Composer(evidence, marked, question.text, read.polarity, quoted)
     for sentence in sentences_of(writer.write(question.text, evidence, read.polarity, deadline=deadline)):
         yield from composer.add(sentence)
     yield from composer.finish()

@@ -4,12 +4,12 @@ What is yielded is final, so a stream never shows what is not stored. Marks like
 and after the last item of a list.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from llm.evidence import Evidence
 from llm.sentences import list_marker_end, split_sentences
-from llm.writer.check import Checked, Polarity, check_sentence, leading_answer, passes
+from llm.writer.check import Checked, Polarity, addresses, check_sentence, leading_answer, passes
 from llm.writer.claims import forms, terms
 from llm.writer.writer import Writing
 
@@ -56,18 +56,24 @@ def sentences_of(writing: Writing) -> Iterator[str]:
 class Composer:
     """Makes the answer out of sentences: `add` each, then `finish`; both give what can be said by now.
 
-    A sentence that fails the check is replaced by the quote, once, unless what was said holds it already. A line that
-    leads to a list waits for an item that passes; a bare yes or no waits for the sentence that carries it.
+    A sentence that fails the check is replaced by the quote, once, unless what was said holds it already. So is one
+    that is true but says nothing of what the reader marked, until that has been said. A line that leads to a list waits
+    for an item that passes; a bare yes or no waits for the sentence that carries it.
     """
 
     def __init__(
-        self, evidence: Sequence[Evidence], question: str, polarity: Polarity, quote: str, quoted: Checked
+        self,
+        evidence: Sequence[Evidence],
+        marked: Mapping[int, Sequence[tuple[int, int]]],
+        question: str,
+        polarity: Polarity,
+        quoted: Checked,
     ) -> None:
-        """`quoted` says where the `quote` stands."""
+        """`marked` are the reader's spans in each evidence text by its number; `quoted` is the quote and its source."""
         self._evidence = evidence
         self._question = question
         self._polarity = polarity
-        self._quote = quote
+        self._marked = marked
         self._quoted = quoted
         self._said: list[str] = []
         self._waiting: list[str] = []
@@ -84,8 +90,10 @@ class Composer:
         elif checked.source is None or sentence.rstrip().endswith((":", "：")):
             if leading_answer(sentence) is not None or sentence.rstrip().endswith((":", "：")):
                 self._waiting.append(sentence)
-        else:
+        elif self._rests or addresses(checked, self._evidence, self._marked):
             yield from self._say(sentence, checked)
+        else:
+            yield from self._say_quote()
 
     def finish(self) -> Iterator[Said]:
         """What is still to be said; the quote where no sentence with a source passed but something was said."""
@@ -98,10 +106,10 @@ class Composer:
 
     def _say_quote(self) -> Iterator[Said]:
         known = forms(term for text in self._said for term in terms(text))
-        if self._has_quoted or (self._rests and forms(terms(self._quote)) <= known):
+        if self._has_quoted or (self._rests and forms(terms(self._quoted.text)) <= known):
             return
         self._has_quoted = True
-        yield from self._say(self._quote, self._quoted, is_quote=True)
+        yield from self._say(self._quoted.text, self._quoted, is_quote=True)
 
     def _say(self, sentence: str, checked: Checked, *, is_quote: bool = False) -> Iterator[Said]:
         is_item = list_marker_end(sentence) > 0

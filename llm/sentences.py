@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 _CLOSERS = "\"'”’)]}»」』）】》*_`"
 _ABBREVIATIONS = frozenset(
-    "e.g i.e etc cf vs viz al approx dept est fig figs inc incl ltd co corp jr sr st no nos vol vols p pp sec para "
-    "mr mrs ms dr prof gen sen rep rev hon gov capt col sgt lt u.s u.k u.n e.u d.c a.m p.m ph.d b.sc m.sc "
+    "e.g i.e etc cf vs viz al approx dept govt est fig figs inc incl ltd co corp jr sr st no nos vol vols p pp sec "
+    "para mr mrs ms dr prof gen sen rep rev hon gov capt col sgt lt u.s u.k u.n e.u d.c a.m p.m ph.d b.sc m.sc "
     "jan feb mar apr jun jul aug sep sept oct nov dec".split()
 )
 _ENDS_BEFORE_CAPITAL = frozenset("etc inc ltd co corp jr sr d.c a.m p.m ph.d".split())
@@ -102,6 +102,8 @@ def _stops(text: str, start: int, end: int) -> Iterator[int]:
 
 
 def _ends_sentence(text: str, start: int, stop: re.Match[str], end: int) -> bool:
+    if text.count("`", start, stop.start()) % 2 == 1 and "`" not in stop.group():
+        return False  # inside code
     following = text[stop.end() : end].lstrip().lstrip("\"'“‘(（[*_`")[:1]
     if not following or following.islower():
         return False

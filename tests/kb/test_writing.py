@@ -10,7 +10,8 @@ QUOTE = "Receipts are due within 30 days."
 
 
 def compose(*sentences: str, polarity: Polarity = "undecided", question: str = "When do I hand them in?") -> list[Said]:
-    composer = Composer(EVIDENCE, question, polarity, QUOTE, Checked(QUOTE, True, 2, 0, 0))
+    marked = {2: [(0, len(QUOTE)), (TEXT.index("a badge"), len(TEXT))]}
+    composer = Composer(EVIDENCE, marked, question, polarity, Checked(QUOTE, True, 2, 0, 0))
     said = [one for sentence in sentences for one in composer.add(sentence)]
     return [*said, *composer.finish()]
 
@@ -69,6 +70,12 @@ def test_a_bare_yes_waits_for_the_sentence_that_carries_it() -> None:
     assert text(said) == "Yes. They are due within 30 days. [2]"
     assert text(compose("Yes.", polarity="yes")) == f"Yes. {QUOTE} [2]"
     assert text(compose("Yes.", "They are due within 30 days.", polarity="no")).startswith(QUOTE)
+
+
+def test_a_true_sentence_about_something_else_gives_way_to_the_quote() -> None:
+    assert text(compose("Send them to Maria Lopez.")) == f"{QUOTE} [2]"
+    said = compose("They are due within 30 days.", "Send them to Maria Lopez.")
+    assert "Maria Lopez" in text(said)
 
 
 def test_nothing_written_is_nothing_said() -> None:

@@ -17,6 +17,7 @@ def sentences(text: str) -> list[str]:
         ("Dr. Smith met J. Jones at 9 a.m. on Monday.", ["Dr. Smith met J. Jones at 9 a.m. on Monday."]),
         ("See https://example.org/a.b?c=1. Then stop.", ["See https://example.org/a.b?c=1.", "Then stop."]),
         ('He said "stop." Then he left.', ['He said "stop."', "Then he left."]),
+        ("Set `a = test? ? 1 : 10`. Then go.", ["Set `a = test? ? 1 : 10`.", "Then go."]),
         ("Forks, knives, etc. The rest stays.", ["Forks, knives, etc.", "The rest stays."]),
         ("先备份数据。再升级！可以吗？可以", ["先备份数据。", "再升级！", "可以吗？", "可以"]),
         ("他说：“不行。”然后走了。", ["他说：“不行。”", "然后走了。"]),
