@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Dialog, Page, Request, sync_playwright
+from playwright.sync_api import Dialog, Page, Request, expect, sync_playwright
 
 from kb.launch import await_answer, command, free_port, stop
 from tests.tiny import tiny_checkpoint, tiny_models
@@ -24,6 +24,9 @@ GUIDE = {
     "travel.md": "# 差旅\n\n出差前须提交申请。住宿费每晚不超过 600 元。\n",
     "attack.md": "# <img src=x onerror=alert(1)>\n\n<script>alert(1)</script> The office opens at 8, closes at 18.\n",
 }
+
+
+PATIENCE_MS = 180_000  # a busy machine is slow; nothing here is a matter of speed
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Window:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        page.set_default_timeout(PATIENCE_MS)
         self.elsewhere: list[str] = []
         self.dialogs: list[str] = []
         page.on("request", self._requested)
@@ -124,6 +128,7 @@ def refusing(chromium: str, tiny_base: Path, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture
 def browse(chromium: str) -> Iterator[Callable[..., Window]]:
     """Open a page in a fresh browser; at the end, nothing may have been fetched from elsewhere, and no dialog shown."""
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)

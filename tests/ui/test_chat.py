@@ -19,7 +19,7 @@ def test_an_answer_opens_its_source_with_the_quote_marked(answering: Servers, br
     page = window.page
     answer = page.locator(".kb-answer").last
     mark = answer.locator(".kb-chip").first
-    expect(mark).to_be_visible(timeout=60_000)
+    expect(mark).to_be_visible()
     expect(page.locator(".kb-facts")).to_be_visible()
 
     mark.click()
@@ -44,7 +44,7 @@ def test_the_answer_shown_is_the_answer_the_api_gives(answering: Servers, browse
     window.page.get_by_text("Quoted", exact=True).click()
     window.ask(QUESTION)
     shown = window.page.locator(".kb-answer").last
-    expect(shown.locator(".kb-chip").first).to_be_visible(timeout=60_000)
+    expect(shown.locator(".kb-chip").first).to_be_visible()
     for citation in answer["citations"]:
         expect(shown.locator(f".kb-chip[title='{citation['quote']}']").first).to_be_visible()
 
@@ -53,7 +53,7 @@ def test_the_stages_of_an_answer_open_on_click(answering: Servers, browse: Brows
     window = browse(answering.screens)
     window.ask(QUESTION)
     facts = window.page.locator(".kb-facts")
-    expect(facts).to_be_visible(timeout=60_000)
+    expect(facts).to_be_visible()
     expect(facts.get_by_text("Search", exact=True)).to_be_hidden()
     facts.locator("summary").click()
     expect(facts.get_by_text("Search", exact=True)).to_be_visible()
@@ -64,7 +64,7 @@ def test_what_is_not_there_is_said_with_the_closest_passages(refusing: Servers, 
     window = browse(refusing.screens)
     window.ask("Who won the football game yesterday?")
     page = window.page
-    expect(page.get_by_text("Not in the documents")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Not in the documents")).to_be_visible()
     expect(page.get_by_text("Closest passages")).to_be_visible()
     assert page.locator(".kb-chip").count() == 0
     page.locator("[data-testid=stExpander] summary").first.click()
@@ -74,7 +74,7 @@ def test_what_is_not_there_is_said_with_the_closest_passages(refusing: Servers, 
 def test_the_language_switch_turns_every_word(answering: Servers, browse: Browse):
     window = browse(answering.screens)
     page = window.page
-    expect(page.get_by_text("What would you like to know?")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("What would you like to know?")).to_be_visible()
     page.get_by_text("中文", exact=True).click()
     expect(page.get_by_text("您想了解什么？")).to_be_visible()
     expect(page.get_by_placeholder("就您的文档提问")).to_be_visible()
@@ -87,14 +87,14 @@ def test_the_language_switch_turns_every_word(answering: Servers, browse: Browse
 
 def test_a_chinese_browser_is_greeted_in_chinese(answering: Servers, browse: Browse):
     window = browse(answering.screens, locale="zh-CN")
-    expect(window.page.get_by_text("您想了解什么？")).to_be_visible(timeout=60_000)
+    expect(window.page.get_by_text("您想了解什么？")).to_be_visible()
 
 
 def test_markup_in_a_document_is_shown_as_text(answering: Servers, browse: Browse):
     window = browse(answering.screens)
     window.ask("When does the office open and close?")
     page = window.page
-    expect(page.locator(".kb-facts")).to_be_visible(timeout=60_000)
+    expect(page.locator(".kb-facts")).to_be_visible()
     for summary in page.locator("[data-testid=stExpander] summary").all():
         summary.click()
     expect(page.locator(".kb-passage", has_text="<script>alert(1)</script>").first).to_be_visible()
@@ -105,7 +105,7 @@ def test_a_new_conversation_forgets_the_old_one(answering: Servers, browse: Brow
     window = browse(answering.screens)
     window.ask(QUESTION)
     page = window.page
-    expect(page.locator(".kb-facts")).to_be_visible(timeout=60_000)
+    expect(page.locator(".kb-facts")).to_be_visible()
     page.get_by_role("button", name="New conversation").click()
     expect(page.get_by_text("What would you like to know?")).to_be_visible()
     assert page.locator(".kb-question").count() == 0
@@ -113,7 +113,7 @@ def test_a_new_conversation_forgets_the_old_one(answering: Servers, browse: Brow
 
 def test_streamlits_own_menus_are_hidden(answering: Servers, browse: Browse):
     page = browse(answering.screens).page
-    expect(page.get_by_text("What would you like to know?")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("What would you like to know?")).to_be_visible()
     for test_id in ("stMainMenu", "stAppDeployButton", "stDecoration"):
         for element in page.locator(f"[data-testid={test_id}]").all():
             expect(element).to_be_hidden()

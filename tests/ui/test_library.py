@@ -26,12 +26,11 @@ def test_files_are_taken_in_with_a_result_for_each(answering: Servers, browse: B
             {"name": "parking.md", "mimeType": "text/markdown", "buffer": b"# Parking\n\nVisitors park on level 2."},
             {"name": "broken.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 broken"},
             {"name": "tool.exe", "mimeType": "application/octet-stream", "buffer": b"MZ"},
-        ],
-        timeout=60_000,
+        ]
     )
     page.get_by_role("button", name="Add files (3)").click()
     results = page.locator(".kb-results")
-    expect(page.get_by_text("Last upload")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Last upload")).to_be_visible()
     expect(results.locator("li", has_text="parking.md")).to_contain_text("ready, passages: 1")
     expect(results.locator("li", has_text="broken.pdf")).to_contain_text("failed")
     expect(results.locator("li", has_text="tool.exe")).to_contain_text("cannot be read")
@@ -46,7 +45,7 @@ def test_a_document_is_opened_and_deleted_after_a_question(answering: Servers, b
     httpx.post(f"{answering.api}/v1/documents", files={"file": ("locker.md", content)}, trust_env=False)
     page = browse(f"{answering.screens}/library").page
     row = page.locator("[class*=st-key-row-]", has_text="Locker")
-    expect(row).to_contain_text("Ready", timeout=60_000)
+    expect(row).to_contain_text("Ready")
 
     row.get_by_role("button").first.click()
     dialog = page.get_by_role("dialog")
@@ -69,7 +68,7 @@ def test_a_document_is_opened_and_deleted_after_a_question(answering: Servers, b
 def test_a_collection_is_made_and_chosen(answering: Servers, browse: Browse):
     window = browse(f"{answering.screens}/library")
     page = window.page
-    page.get_by_role("button", name="New collection").click(timeout=60_000)
+    page.get_by_role("button", name="New collection").click()
     page.get_by_label("Name", exact=True).fill("handbook")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_text("Collection “handbook” was created.")).to_be_visible()
@@ -79,4 +78,4 @@ def test_a_collection_is_made_and_chosen(answering: Servers, browse: Browse):
     page.get_by_role("option", name="handbook").click()
     page.keyboard.press("Escape")
     window.ask("How many days of paid holiday?")
-    expect(page.get_by_text("Not in the documents")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Not in the documents")).to_be_visible()
