@@ -10,7 +10,7 @@ from kb.access import readable_groups
 from kb.api.deps import Caller, Parts
 from kb.api.errors import failures
 from kb.api.schemas import PassageOut, SearchIn, SearchOut, TimingsOut
-from kb.indexing import FoundPassage
+from kb.citations import show
 
 router = APIRouter(tags=["ask"])
 
@@ -22,28 +22,10 @@ def search(body: SearchIn, parts: Parts, caller: Caller) -> SearchOut:
     with parts.database.read() as session:
         groups = readable_groups(session, caller, body.collections)
     found = parts.index.find(body.question, body.limit, groups)
-    passages = [_passage(number, item) for number, item in enumerate(found.passages, start=1)]
+    passages = [PassageOut.model_validate(show(number, item)) for number, item in enumerate(found.passages, start=1)]
     timings = TimingsOut(
         embed=found.timings.embed_ms,
         search=found.timings.search_ms,
         total=1000 * (time.perf_counter() - started),
     )
     return SearchOut(passages=passages, index_generation=found.generation, timings_ms=timings)
-
-
-def _passage(number: int, found: FoundPassage) -> PassageOut:
-    chunk = found.chunk
-    return PassageOut(
-        n=number,
-        document_id=chunk.document_id,
-        document=chunk.title,
-        source=chunk.path,
-        page=chunk.page,
-        heading=chunk.heading,
-        chunk_id=chunk.id,
-        start=chunk.start,
-        end=chunk.end,
-        quote="",
-        text=chunk.text,
-        score=found.hit.score,
-    )
