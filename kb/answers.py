@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from kb.access import Principal
 from kb.errors import NotFound
-from kb.models import Answer, AnswerSource
+from kb.models import Answer, AnswerSource, Document
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,26 @@ class StoredAnswer:
 
 
 def save_answer(session: Session, principal: Principal, answer: StoredAnswer) -> None:
-    """Store an answer; its id is a uuid in hex, made by the caller."""
+    """Store an answer; its id is a uuid in hex, made by the caller.
+
+    Text of documents that were deleted while it was made is not stored.
+    """
+    here = set(session.scalars(select(Document.id).where(Document.id.in_(answer.documents)).with_for_update(read=True)))
+    gone = set(answer.documents) - here
     session.add(
         Answer(
             id=answer.id,
             principal_id=principal.id,
             question=answer.question,
-            answered=answer.answered,
+            answered=answer.answered and not gone,
             mode=answer.mode,
             language=answer.language,
             confidence=answer.confidence,
-            body=answer.body,
+            body=_withdrawn(answer.body, gone) if gone else answer.body,
         )
     )
     session.flush()
-    session.add_all(AnswerSource(answer_id=answer.id, document_id=document) for document in sorted(answer.documents))
+    session.add_all(AnswerSource(answer_id=answer.id, document_id=document) for document in sorted(here))
 
 
 def load_answer(session: Session, principal: Principal, answer_id: str) -> StoredAnswer:

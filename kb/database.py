@@ -138,7 +138,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
             time.sleep(0.02)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA secure_delete = FAST")
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -197,9 +197,11 @@ def remove_documents(session: Session, ids: Sequence[str]) -> frozenset[str]:
         hashes.update(session.scalars(select(Document.sha256).where(Document.id.in_(some))))
         hashes.update(session.scalars(select(Job.sha256).where(Job.document_id.in_(some))))
         _remove_chunks(session, number, some)
-        withdraw(session, some)
         session.execute(delete(Job).where(Job.document_id.in_(some)))
         session.execute(delete(Document).where(Document.id.in_(some)))
+        withdraw(
+            session, some
+        )  # last: an answer that is being saved holds the document's row until it can be seen here
     return frozenset(hashes - {""})
 
 

@@ -7,6 +7,7 @@ stores every file once.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,11 +24,13 @@ from kb.access import LOCAL, Principal, writable_group
 from kb.changes import change_state, check_embedder
 from kb.collections import DEFAULT_COLLECTION, ensure_collection
 from kb.documents import remove_documents
+from kb.errors import TooLarge
 from kb.models import Document
 from kb.originals import Staged, hash_file, too_large
 from kb.processing import (
     LONGEST_PATH,
     Draft,
+    Failure,
     Identity,
     IngestParts,
     commit_versions,
@@ -42,6 +45,8 @@ _AHEAD: Final = 64  # files that may be parsed while others are embedded; bounds
 _THREADS: Final = 2  # enough to keep the parser's process and the disk busy beside the encoder
 _GROUP: Final = 128  # most chunks, but for one long file, embedded and committed together: what a crash may cost
 _PRUNE: Final = 200  # documents removed in one transaction
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -269,7 +274,14 @@ class _Run:
             empty = failure.outcome == "empty" and found.root in self.roots
             return _Read(found, identity, staged=staged, reason=str(failure), empty=empty)
         except OSError as error:
-            return _Read(found, identity, staged=staged, reason=f"It cannot be read: {error.strerror or error}.")
+            return _Read(
+                found, identity, staged=staged, reason=f"It cannot be read or kept: {error.strerror or error}."
+            )
+        except TooLarge as error:  # it grew since the walk
+            return _Read(found, identity, staged=staged, reason=error.message)
+        except (ValueError, LookupError, RecursionError) as error:
+            _log.exception("%s could not be cut into passages", found.absolute)
+            return _Read(found, identity, staged=staged, reason=f"It cannot be cut into passages: {error}.")
 
     def _note(self, read: _Read) -> None:
         """Record a file that needs no embedding."""
@@ -280,23 +292,20 @@ class _Run:
             self.tally.skipped.append(FileNote(path, read.reason))
             self.tally.emptied.add(read.identity)
         else:
-            self.tally.failed.append(FileNote(path, read.reason))
-            if len(f"{read.identity.source}{read.identity.path}".encode()) <= LONGEST_PATH:
-                with self.parts.database.write() as session:
-                    group = writable_group(session, self.principal, self.collection)
-                    unused = record_failure(
-                        session,
-                        self.parts,
-                        group,
-                        read.identity,
-                        read.reason,
-                        staged=read.staged,
-                        media_type=read.found.media_type,
-                    )
-                discard_unused(self.parts, frozenset({unused}))
+            self._fail(read.identity, Failure(read.reason, "parse", read.staged, read.found.media_type))
         if read.staged is not None:
             read.staged.drop()
         self._report(path)
+
+    def _fail(self, identity: Identity, failure: Failure) -> None:
+        """Record a file that failed, in the summary and as a row."""
+        self.tally.failed.append(FileNote(f"{identity.source}/{identity.path}", failure.reason))
+        if len(f"{identity.source}{identity.path}".encode()) > LONGEST_PATH:
+            return
+        with self.parts.database.write() as session:
+            group = writable_group(session, self.principal, self.collection)
+            unused = record_failure(session, self.parts, group, identity, failure)
+        discard_unused(self.parts, frozenset({unused}))
 
     def _store(self, drafts: Sequence[Draft]) -> None:
         """Embed a group of files and commit it."""
@@ -304,7 +313,20 @@ class _Run:
         if not drafts:
             return
         started = time.monotonic()
-        versions = embed_drafts(self.parts, drafts, self._embedded)
+        try:
+            versions = embed_drafts(self.parts, drafts, self._embedded)
+        except ValueError as error:  # a text the encoder makes nothing of: find out whose it is
+            if len(drafts) == 1:
+                draft = drafts[0]
+                self._fail(
+                    draft.identity, Failure(f"It cannot be embedded: {error}.", "embed", draft.staged, draft.media_type)
+                )
+                draft.staged.drop()
+                self._report(f"{draft.identity.source}/{draft.identity.path}")
+            else:
+                for draft in drafts:
+                    self._store([draft])
+            return
         self.tally.embed_seconds += time.monotonic() - started
         with self.parts.database.write() as session:
             group = writable_group(session, self.principal, self.collection)

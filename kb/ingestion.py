@@ -25,6 +25,7 @@ from kb.models import UPLOAD, Collection, Document, Group, Job, now
 from kb.originals import Staged
 from kb.processing import (
     LONGEST_PATH,
+    Failure,
     Identity,
     IngestParts,
     commit_versions,
@@ -150,17 +151,8 @@ def fail(parts: IngestParts, job: ClaimedJob, reason: str) -> bool:
             return False
         document = session.get_one(Document, job.document_id)
         group = session.get_one(Group, document.group_id)
-        stage = document.stage
-        unused = record_failure(
-            session,
-            parts,
-            group,
-            _identity(session, document),
-            reason,
-            stage=stage,
-            staged=staged,
-            media_type=job.media_type,
-        )
+        failure = Failure(reason, document.stage, staged, job.media_type)
+        unused = record_failure(session, parts, group, _identity(session, document), failure)
         session.delete(row)
     discard_unused(parts, frozenset({unused, job.sha256}))
     return True

@@ -81,6 +81,16 @@ class Draft:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Why a version failed, a sentence, and at which stage; its bytes where they could be read."""
+
+    reason: str
+    stage: str
+    staged: Staged | None
+    media_type: str
+
+
+@dataclass(frozen=True)
 class EncoderMeasure:
     """How long text is for the encoder, and where its sentences end: what chunking asks."""
 
@@ -221,18 +231,8 @@ def commit_versions(
     return outcomes, frozenset(unused)
 
 
-def record_failure(
-    session: Session,
-    parts: IngestParts,
-    group: Group,
-    identity: Identity,
-    failure: str,
-    *,
-    stage: str = "parse",
-    staged: Staged | None = None,
-    media_type: str = "",
-) -> str:
-    """Note that the newest version of a document failed, and why; keep its bytes where there is no older version.
+def record_failure(session: Session, parts: IngestParts, group: Group, identity: Identity, failure: Failure) -> str:
+    """Note that the newest version of a document failed; keep its bytes where there is no older version.
 
     Returns the hash of bytes that may be unused now.
     """
@@ -240,13 +240,15 @@ def record_failure(
     document = find_documents(session, group, [identity]).get(identity) or new_document(
         session, group, identity, "failed"
     )
-    before = ""
-    document.state, document.stage, document.error, document.updated_at = "failed", stage, failure, now()
-    if not document.chunk_count and staged is not None:
-        before = document.sha256 if document.sha256 != staged.sha256 else ""
-        document.sha256, document.size, document.media_type = staged.sha256, staged.size, media_type
-        originals_of(parts).keep([staged])
-    return before
+    document.state, document.stage, document.error = "failed", failure.stage, failure.reason
+    document.updated_at = now()
+    staged = failure.staged
+    if document.chunk_count or staged is None:
+        return ""
+    before = document.sha256
+    document.sha256, document.size, document.media_type = staged.sha256, staged.size, failure.media_type
+    originals_of(parts).keep([staged])
+    return before if before != staged.sha256 else ""
 
 
 def discard_unused(parts: IngestParts, hashes: frozenset[str]) -> None:

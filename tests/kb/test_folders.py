@@ -1,7 +1,9 @@
 import hashlib
 import threading
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import func, select
 
@@ -13,6 +15,7 @@ from kb.folders import Progress
 from kb.ingestion import ingest_paths
 from kb.models import Chunk, Document
 from kb.processing import originals_of
+from retrieval.embedder import HybridEmbedder
 from tests.kb.parts import Parts, open_parts
 
 
@@ -228,12 +231,12 @@ def test_progress_ends_with_every_file_done(sqlite_parts: Parts, folder: Path):
     assert [one.done for one in seen] == sorted(one.done for one in seen)
 
 
-def test_names_that_are_no_unicode_are_stored(parts: Parts, folder: Path):
+def test_a_name_that_is_no_unicode_is_reported_and_the_rest_goes_on(parts: Parts, folder: Path):
     try:
         (folder / b"caf\xe9.md".decode("utf-8", "surrogateescape")).write_text("The cafeteria opens at nine.\n")
     except OSError:
         pytest.skip("this file system takes only UTF-8 names; run on ext4")
-    assert counts(ingest_paths(parts, [folder])) == (4, 0, 0, 0, 0)
+    assert counts(ingest_paths(parts, [folder])) == (3, 0, 0, 1, 0)
 
 
 def test_text_with_null_characters_is_stored(parts: Parts, folder: Path):
@@ -255,3 +258,17 @@ def test_vectors_of_two_models_are_never_mixed(own_home: Path, tiny: Path, folde
             ingest_paths(parts, [folder])
         with pytest.raises(NotReady, match="kb reindex"):
             parts.index.open()
+
+
+def test_a_text_that_the_encoder_makes_nothing_of_fails_alone(sqlite_parts: Parts, folder: Path):
+    encode = sqlite_parts.encoder.encode
+
+    def meaning(texts, kind):
+        return encode(texts, kind) * np.float32("vacation" not in texts[0])
+
+    parts = replace(sqlite_parts, embedder=HybridEmbedder(meaning, sqlite_parts.encoder.model_id))
+    summary = ingest_paths(parts, [folder])
+    assert counts(summary) == (2, 0, 0, 0, 1)
+    assert "cannot be embedded" in summary.failed[0].reason
+    assert stored(parts)["vacation.md"].state == "failed"
+    assert not list((parts.settings.originals_folder / "incoming").iterdir())
