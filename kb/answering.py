@@ -233,16 +233,14 @@ def _write(
     quoted: Checked,
     deadline: float | None,
 ) -> Iterator[Said]:
-    windows = {item.number: item for item in evidence}
-    marked = {
-        one.number: [
-            (start - windows[one.number].start, end - windows[one.number].start) for start, end in one.spans[:1]
-        ]
-        for one in read.believed
-    }
+    start, end = read.believed[0].spans[0]
+    window = next(item for item in evidence if item.number == read.number)
+    marked = Evidence(read.number, window.title, read.quote_text, start - window.start, end - window.start)
     composer = Composer(evidence, marked, question.text, read.polarity, quoted)
     for sentence in sentences_of(writer.write(question.text, evidence, read.polarity, deadline=deadline)):
         yield from composer.add(sentence)
+        if composer.is_done:
+            break
     yield from composer.finish()
 
 

@@ -47,7 +47,9 @@ def readable_quote(text: str, span: tuple[int, int], question: str) -> Quote:
     if items:
         return Quote("\n".join(f"- {spoken(text[start:end])}" for start, end in items), tuple(items))
     start, end = _widened(text, span)
-    return Quote(spoken(text[start:end]), ((start, end),))
+    after = _led_to(text, end) if text[end - 1 : end] in (":", "：") else end
+    lines = [spoken(text[start:end]), *(line.rstrip() for line in text[end:after].splitlines() if line.strip())]
+    return Quote("\n".join(lines), ((start, after),))
 
 
 def spoken(text: str) -> str:
@@ -122,6 +124,17 @@ def _widened(text: str, span: tuple[int, int]) -> tuple[int, int]:
     if end - start <= max(_LONGEST, span[1] - span[0]):
         return start, end
     return _phrase(text, span, start, end)
+
+
+def _led_to(text: str, start: int) -> int:
+    """Where the block ends that a line with a colon leads to: a list or some lines of code."""
+    end = start
+    for low, high in split_sentences(text[start:]):
+        gap = text[end : start + low]
+        if (end > start and re.search(r"\n\s*\n", gap)) or high > _LONGEST:
+            break
+        end = start + high
+    return end
 
 
 def _phrase(text: str, span: tuple[int, int], start: int, end: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ What is yielded is final, so a stream never shows what is not stored. Marks like
 and after the last item of a list.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from llm.evidence import Evidence
@@ -64,12 +64,12 @@ class Composer:
     def __init__(
         self,
         evidence: Sequence[Evidence],
-        marked: Mapping[int, Sequence[tuple[int, int]]],
+        marked: Evidence,
         question: str,
         polarity: Polarity,
         quoted: Checked,
     ) -> None:
-        """`marked` are the reader's spans in each evidence text by its number; `quoted` is the quote and its source."""
+        """`marked` is the reader's span, as offsets in the window of its number; `quoted` the quote with its source."""
         self._evidence = evidence
         self._question = question
         self._polarity = polarity
@@ -81,6 +81,11 @@ class Composer:
         self._has_quoted = False
         self._rests = False
 
+    @property
+    def is_done(self) -> bool:
+        """True once the quote was said: what a writer that went astray says next is not worth waiting for."""
+        return self._has_quoted
+
     def add(self, sentence: str) -> Iterator[Said]:
         """Judge one sentence of the writer."""
         checked = check_sentence(sentence, self._evidence, self._question)
@@ -90,7 +95,7 @@ class Composer:
         elif checked.source is None or sentence.rstrip().endswith((":", "：")):
             if leading_answer(sentence) is not None or sentence.rstrip().endswith((":", "：")):
                 self._waiting.append(sentence)
-        elif self._rests or addresses(checked, self._evidence, self._marked):
+        elif self._rests or addresses(checked, self._marked):
             yield from self._say(sentence, checked)
         else:
             yield from self._say_quote()

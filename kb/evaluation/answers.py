@@ -165,7 +165,7 @@ def _judge(row: Row, given: Answer, places: Sequence[Place]) -> _Judged:
 
 def _supported(given: Answer, question: str) -> tuple[bool, ...]:
     """For each sentence of the answer whether it stands in the passages it cites (in all cited ones without a mark)."""
-    passages = {p.n: Evidence(p.n, p.heading, p.text, 0, len(p.text)) for p in given.passages}
+    passages = {p.n: Evidence(p.n, " > ".join((p.document, p.heading)), p.text, 0, len(p.text)) for p in given.passages}
     cited = {c.n for c in given.citations}
     verdicts: list[bool] = []
     for start, end in split_sentences(given.answer):

@@ -41,6 +41,13 @@ def test_a_span_over_several_items_is_a_list_whatever_was_asked() -> None:
     assert quote(text, "a badge\n- a laptop", "gear").text == "- a badge\n- a laptop"
 
 
+def test_a_line_that_leads_to_something_brings_it_along() -> None:
+    text = "Copy the files and point the command at them:\n\nkb model install --from DIR\nkb doctor\n\nDone."
+    found = quote(text, "Copy the files")
+    assert found.text.endswith("at them:\nkb model install --from DIR\nkb doctor")
+    assert [text[a:b] for a, b in found.pieces] == [text[: text.index("\n\nDone")]]
+
+
 def test_a_table_row_is_spoken_with_its_cells_apart() -> None:
     assert spoken("| Basic |   10 users | yes |") == "Basic · 10 users · yes"
     assert spoken("> 注意：先备份。") == "注意：先备份。"
