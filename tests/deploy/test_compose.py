@@ -18,6 +18,8 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.tiny import tiny_checkpoint, tiny_models
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -172,23 +174,29 @@ class Container:
     def stop(self) -> int:
         """Stop it as an engine does, and return its exit status."""
         os.killpg(self.process.pid, signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
-@pytest.mark.real_models
 def test_the_commands_of_the_containers_serve_and_stop(tmp_path, postgres):
     (tmp_path / "secrets").mkdir()
     url = postgres.create()
+    models = tiny_models(tmp_path / "models")
+    small = {
+        "KB_MODELS": str(models),
+        "KB_CHECKPOINT": str(tiny_checkpoint(tmp_path / "checkpoint", models)),
+        "KB_THREADS": "1",
+        "KB_DATABASE_URL": url,
+    }
     ports = {"8000": str(free_port()), "8501": str(free_port())}
     here = {"0.0.0.0": "127.0.0.1", "http://api:": "http://127.0.0.1:", **ports}
     started: list[Container] = []
     try:
-        api = Container("api", here, tmp_path, {"KB_DATABASE_URL": url, "KB_PORT": ports["8000"]})
+        api = Container("api", here, tmp_path, {**small, "KB_PORT": ports["8000"]})
         started.append(api)
-        api.wait_until_healthy(90)
+        api.wait_until_healthy(240)
         screens = Container("ui", here, tmp_path, {})
         started.append(screens)
-        screens.wait_until_healthy(60)
+        screens.wait_until_healthy(240)
         token = (tmp_path / "secrets" / "token").read_text()
         address = f"http://127.0.0.1:{ports['8000']}/v1/documents"
         assert httpx.get(address).status_code == httpx.codes.UNAUTHORIZED
