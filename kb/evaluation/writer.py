@@ -1,7 +1,6 @@
 """What does the writer make of the right evidence? `kb eval writer`.
 
-The sentences that hold the reference answers are the evidence, with neighbours, as when serving; the polarity is the
-reader's. The writer's own text is judged, before the check would replace a sentence by the quote: grounded decoding
+The sentences that hold the reference answers are the evidence, without neighbours; the polarity is the reader's. The writer's own text is judged, before the check would replace a sentence by the quote: grounded decoding
 is part of it, the safety net is not.
 """
 
@@ -14,8 +13,9 @@ from kb.errors import InvalidInput
 from kb.evaluation.rows import Row, read_rows
 from kb.evaluation.scoring import contains, mean
 from kb.writing import sentences_of
-from llm.evidence import Evidence, Source, gather_evidence
+from llm.evidence import EVIDENCE_CHARACTERS, Evidence, Source, gather_evidence, visible_length
 from llm.reader import Passage, Polarity, Reader
+from llm.sentences import split_sentences
 from llm.writer.check import check_sentence, invented_numbers, leading_answer
 from llm.writer.writer import Writer
 
@@ -83,7 +83,10 @@ def run_writer(options: WriterOptions) -> dict[str, Any]:
 
 
 def _evidence(row: Row) -> list[Evidence]:
-    """The window around the row's answers in its passage; empty where the passage does not hold them."""
+    """The sentences of the row's passage that hold its answers; empty where the passage does not hold them.
+
+    They are one stretch, without neighbours; where that is far too long it is cut as serving cuts.
+    """
     if row.context is None or not row.question.strip():
         return []
     text = row.context.text
@@ -91,7 +94,12 @@ def _evidence(row: Row) -> list[Evidence]:
     spans = tuple((start, start + length) for start, length in found if start >= 0 and length)
     if not spans:
         return []
-    return gather_evidence([Source(1, row.context.title, text, spans if row.kind == "list" else spans[:1])])
+    spans = spans if row.kind == "list" else spans[:1]
+    holding = [(a, b) for a, b in split_sentences(text) if any(a < end and b > start for start, end in spans)]
+    start, end = holding[0][0], holding[-1][1]
+    if visible_length(text[start:end]) > 2 * EVIDENCE_CHARACTERS:
+        return gather_evidence([Source(1, row.context.title, text, spans)])
+    return [Evidence(1, row.context.title, text[start:end], start, end)]
 
 
 def _polarity(row: Row, reader: Reader | None) -> Polarity:
