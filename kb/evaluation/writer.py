@@ -1,7 +1,8 @@
 """What does the writer make of the right evidence? `kb eval writer`.
 
-The sentences that hold the reference answers are the evidence, without neighbours; the polarity is the reader's. The writer's own text is judged, before the check would replace a sentence by the quote: grounded decoding
-is part of it, the safety net is not.
+The sentences that hold the reference answers are the evidence, without neighbours; the polarity is the reader's. The
+writer's own text is judged, before the check would replace a sentence by the quote: grounded decoding is part of it,
+the safety net is not.
 """
 
 from collections.abc import Callable, Mapping
