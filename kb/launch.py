@@ -128,7 +128,10 @@ def servers(
             command("serve", "--port", str(api_port)), env=environment, start_new_session=True
         )
         processes["chat"] = subprocess.Popen(
-            command("ui", "--port", str(ui_port), "--api", addresses.api), env=environment, start_new_session=True
+            command("ui", "--port", str(ui_port), "--api", addresses.api),
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,  # Streamlit's own banner; the addresses are printed once, when both answer
         )
         await_answer(f"{addresses.api}/readyz", processes["API"], "API")
         await_answer(f"{addresses.ui}/_stcore/health", processes["chat"], "chat")
