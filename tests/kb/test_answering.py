@@ -22,7 +22,8 @@ from tests.tiny import tiny_checkpoint, tiny_models
 
 PAGES = {
     "vacation.md": "# Vacation\n\nEvery employee has 25 days of vacation a year. Requests go to Maria Lopez.\n",
-    "travel.md": "# Travel\n\nWhat you need:\n\n- a badge\n- a ticket OPS-2041\n- 100 euros\n\nBook trains 14 days ahead.\n",
+    "travel.md": "# Travel\n\nWhat you need:\n\n- a badge\n- a ticket OPS-2041\n- 100 euros\n\n"
+    "Book trains 14 days ahead.\n",
     "差旅.md": "# 差旅\n\n出差前须提交申请。住宿费每晚不超过 600 元。报销需要发票。\n",
 }
 
