@@ -1,8 +1,9 @@
 """Words: what counts as a term, how terms are packed and hashed, and BM25.
 
 A text becomes a bag of terms: English words lightly stemmed, Han text as single characters and bigrams, identifiers and
-numbers whole beside their parts. Terms travel as 32-bit hashes with counts; the words themselves are not kept. The
-lexical half of a passage vector is that bag, feature-hashed with signs; it holds no idf, so it never goes stale.
+numbers whole beside their parts, function words left out. Terms travel as 32-bit hashes with counts; the words
+themselves are not kept. The lexical half of a passage vector is that bag, feature-hashed with signs; it holds no idf,
+so it never goes stale.
 """
 
 import re
@@ -17,8 +18,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.stop_terms import HAN_PARTICLES, HAN_STOP_PHRASES, STOP_WORDS
+
 LEXICAL_DIM: Final = 1152
-TERMS_VERSION: Final = 1
+TERMS_VERSION: Final = 2
 """Raised whenever the same text would give other terms or another lexical half; part of the embedder's model id."""
 
 BM25_K1: Final = 1.2
@@ -44,15 +47,6 @@ _QUANTITY: Final = re.compile(r"(\d+)([a-z]{1,3})")
 _SEPARATOR: Final = re.compile(r"[._\-@]+")
 _APOSTROPHE: Final = re.compile(r"['’]")
 
-_STOP: Final = frozenset(
-    """a about above after again all also am an and any are as at be because been before being below between both but
-    by can cannot cant could did didnt do does doesnt doing dont down during each either else etc every few for
-    from further get had has hasnt have havent having he her here hers him his how however i if im in into is
-    isnt it its itself ive just let many may me might more most much must my no nor not now of off on once only
-    or other our ours out over own per please same shall she should so some such than that thats the their them
-    then there these they this those through thus to too under until up upon us very was wasnt we were what
-    whats when where whether which while who whom whose why will with within without would you your yours""".split()
-)
 _UPPERCASE_MEANING: Final = frozenset({"IT", "US"})
 
 
@@ -62,8 +56,9 @@ def terms(text: str) -> list[str]:
     for match in _TOKEN.finditer(unicodedata.normalize("NFKC", text).translate(_INVISIBLE)):
         token = match.group()
         if match.lastgroup == "han":
-            found.extend(token)
-            found.extend(token[i : i + 2] for i in range(len(token) - 1))
+            for run in HAN_STOP_PHRASES.sub(" ", token).split():
+                found.extend(character for character in run if character not in HAN_PARTICLES)
+                found.extend(run[i : i + 2] for i in range(len(run) - 1))
         elif match.lastgroup == "language":
             found.append(token.lower())
         elif match.lastgroup == "number":
@@ -95,12 +90,12 @@ def _word_terms(word: str) -> tuple[str, ...]:
 def _simple_terms(word: str) -> list[str]:
     """Terms of a word without inner separators; none for a stop word."""
     folded = _fold(word)
-    if folded in _STOP:
+    if folded in STOP_WORDS:
         return [word] if word in _UPPERCASE_MEANING else []
     found = [stem(folded)]
     humps = _CAMEL.split(word)
     if len(humps) > 1 and all(len(hump) > 1 for hump in humps):
-        found.extend(stem(_fold(hump)) for hump in humps if _fold(hump) not in _STOP)
+        found.extend(stem(_fold(hump)) for hump in humps if _fold(hump) not in STOP_WORDS)
     elif quantity := _QUANTITY.fullmatch(folded):
         found.extend(quantity.groups())
     return found
@@ -202,12 +197,11 @@ _NO_TERMS: Final = np.array([hash_term("\x00no terms")], dtype=np.uint32)
 def passage_half(counted: TermCounts) -> NDArray[np.float32]:
     """Return the unit lexical half (LEXICAL_DIM,) of a passage: BM25's saturated counts at a fixed reference length.
 
-    A passage without terms gets a reserved term, which no text can hold, so that its half is a unit vector too.
+    A passage without terms, or whose few terms cancel out, gets a reserved term that no text can hold, so that its
+    half is a unit vector too.
     """
-    hashes, weights = counted.hashes, saturation(counted.counts, counted.length, REFERENCE_LENGTH)
-    if not len(hashes):
-        hashes, weights = _NO_TERMS, np.ones(1)
-    return _unit_half(hashes, weights)
+    half = _unit_half(counted.hashes, saturation(counted.counts, counted.length, REFERENCE_LENGTH))
+    return half if half.any() else _unit_half(_NO_TERMS, np.ones(1))
 
 
 def query_half(counted: TermCounts, idf: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -48,6 +48,9 @@ SENTENCES = st.lists(
         ("don’t", []),
         ("zero\u200bwidth soft\u00adhyphen", ["zerowidth", "softhyphen"]),
         ("what is the", []),
+        ("如何部署集群？", ["部", "署", "集", "群", "部署", "署集", "集群"]),
+        ("目的是什么", ["目", "目的", "的是"]),
+        ("為什麼", []),
         ("🎉🎉 !!! ...", []),
         ("", []),
     ],
@@ -100,6 +103,10 @@ def test_any_text_gives_a_unit_half_and_packs_losslessly(text: str) -> None:
 def test_full_width_letters_and_digits_are_the_same_terms(text: str) -> None:
     wide = "".join(chr(ord(letter) + 0xFEE0) if letter.isalnum() else letter for letter in text)
     assert terms(wide) == terms(text)
+
+
+def test_terms_that_cancel_out_in_one_dimension_still_give_a_unit_half() -> None:
+    assert np.linalg.norm(passage_half(count_terms("E:µ"))) == pytest.approx(1.0, abs=1e-6)
 
 
 def test_a_word_of_a_million_letters_is_one_short_term() -> None:
