@@ -9,7 +9,7 @@ import streamlit as st
 
 from ui.client import ApiError
 from ui.highlight import around, marked, place_line
-from ui.session import api, html, say, show_error
+from ui.session import api, html, say, scroll_to, show_error
 from ui.sources import Source
 
 MARGIN = 1_500  # characters before and after the span: about a page in all
@@ -45,6 +45,7 @@ def _source(source: Source) -> None:
         f'<div class="kb-place">{place_line(source.heading, page_text(source.page))}</div>'
         f'<div class="kb-document">{marked(part, spans)}</div>'
     )
+    scroll_to("quote")
     _download(source.document_id, source.path)
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from ui import turn_view
 from ui.client import ApiError, Ask, StreamEvent
-from ui.session import COLLECTIONS, MODE, TURNS, api, error_text, html, say
+from ui.session import COLLECTIONS, MODE, TURNS, api, error_text, html, say, scroll_to
 
 FRESH = "fresh-answer"
 HISTORY_TURNS = 6  # earlier questions with their answers that are sent along
@@ -53,7 +53,7 @@ def render() -> None:
     for number, turn in enumerate(turns):
         _show(number, turn)
     if st.session_state.pop(FRESH, False):
-        turn_view.bring_into_view()
+        scroll_to("question")
     if asked and asked.strip():
         turn = Turn(asked.strip(), running=True)
         turns.append(turn)
@@ -75,7 +75,7 @@ def _show(number: int, turn: Turn) -> None:
 def _answer(turn: Turn, earlier: list[Turn]) -> None:
     """Ask, showing what arrives as it arrives; the turn keeps the outcome."""
     turn_view.question(turn.question)
-    turn_view.bring_into_view()
+    scroll_to("question")
     status, written, evidence = st.empty(), st.empty(), st.empty()
     chosen = st.session_state.get(COLLECTIONS) or None
     ask = Ask(turn.question, chosen, _history(earlier), st.session_state.get(MODE) or "write")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from html import escape
-from typing import cast
+from typing import Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
@@ -22,6 +22,10 @@ LANGUAGE = "language"
 COLLECTIONS = "look_in"
 MODE = "mode"
 TURNS = "turns"
+_SCROLL = {
+    "question": "setTimeout(() => [...document.querySelectorAll('.kb-question')].pop()?.scrollIntoView(), 150)",
+    "quote": "setTimeout(() => document.querySelector('.kb-document mark')?.scrollIntoView({block: 'center'}), 150)",
+}
 
 
 @st.cache_resource(show_spinner=False)
@@ -46,6 +50,15 @@ def say(key: str, **values: object) -> str:
 def html(content: str) -> None:
     """Show HTML that passed the allow-list."""
     st.html(clean(content))
+
+
+def scroll_to(target: Literal["question", "quote"]) -> None:
+    """Bring the newest question, or the quote in an open document, into view.
+
+    These two lines are the only scripts of the screens; they are constant: no word of a document or of a reader gets
+    into them.
+    """
+    st.html(f"<script>{_SCROLL[target]}</script>", unsafe_allow_javascript=True)
 
 
 def error_text(error: ApiError) -> str:

@@ -18,20 +18,14 @@ from ui.highlight import answer_html, clean, marked, place_line, table
 from ui.session import html, say
 from ui.sources import Source, cited_sources, found_source
 
+HEADING = 90  # characters of a heading path in a line; a table's may be long
 STAGES = ("embed", "search", "read", "write", "first_token", "total")
-# Constant, and the only script of these screens: no word of a document or of a reader gets into it.
-SCROLL = "setTimeout(() => [...document.querySelectorAll('.kb-question')].pop()?.scrollIntoView(), 150)"
 Slots = tuple[DeltaGenerator, DeltaGenerator, DeltaGenerator]
 
 
 def question(words: str) -> None:
     """The question, on the right."""
     html(f'<div class="kb-question" role="article" aria-label="{escape(say("you"))}">{escape(words)}</div>')
-
-
-def bring_into_view() -> None:
-    """Scroll the newest question to the top of the window: the reader may have been looking at an earlier source."""
-    st.html(f"<script>{SCROLL}</script>", unsafe_allow_javascript=True)
 
 
 def status(slot: DeltaGenerator, words: str) -> None:
@@ -92,7 +86,8 @@ def _list(key: str, sources: Sequence[Source]) -> None:
     """One line for each source, which opens its passage, with a way into the document."""
     with st.container(gap="xsmall"):
         for source in sources:
-            place = " · ".join(part for part in (source.heading, page_text(source.page)) if part)
+            heading = source.heading if len(source.heading) <= HEADING else source.heading[: HEADING - 1] + "…"
+            place = " · ".join(part for part in (heading, page_text(source.page)) if part)
             label = f"**{_plain(source.document)}**" + (f" · {_plain(place)}" if place else "")
             with st.expander(f"{source.n}. {label}", key=f"source-{key}-{source.key}"):
                 html(
@@ -148,7 +143,7 @@ def _facts(body: Mapping[str, Any]) -> str:
     if body["answered"]:
         facts.append(say(f"answered_{body['mode']}"))
         if body["confidence"] is not None:
-            facts.append(say("confidence", percent=round(100 * body["confidence"])))
+            facts.append(say("confidence", percent=min(99, round(100 * body["confidence"]))))
     facts.append(say("took", seconds=f"{timings['total'] / 1000:.2f}"))
     stages = [(say(f"stage_{name}"), timings.get(name)) for name in STAGES]
     rows = [(name, say("milliseconds", value=round(value))) for name, value in stages if value is not None]

@@ -22,7 +22,7 @@ from tests.tiny import tiny_checkpoint, tiny_models
 GUIDE = {
     "holiday.md": "# Holiday\n\nEvery employee has 30 days of paid holiday a year. Requests go to the team lead.\n",
     "travel.md": "# 差旅\n\n出差前须提交申请。住宿费每晚不超过 600 元。\n",
-    "attack.md": "# <img src=x onerror=alert(1)>\n\n<script>alert(1)</script> The office opens at 8, closes at 18.\n",
+    "attack.txt": "<img src=x onerror=alert(1)>\n\n<script>alert(1)</script> The office opens at 8 and closes at 18.\n",
 }
 
 
