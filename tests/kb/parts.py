@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from ingest.sandbox import ParseServer
 from kb.access import LOCAL, readable_groups
 from kb.database import Database, open_database
 from kb.indexing import LiveIndex
-from kb.ingestion import ingest_paths
+from kb.ingestion import Progress, ingest_paths
 from kb.jobs import JobWorker, claim_job
 from kb.models import Job
 from kb.settings import Settings
@@ -115,6 +116,16 @@ def main(action: str, home: str, models: str, url: str, *arguments: str) -> None
         if action == "ingest":
             summary = ingest_paths(parts, [Path(argument) for argument in arguments])
             say(summary.added, summary.updated, summary.unchanged, len(summary.failed))
+        elif action == "ingest and die":
+            # Is killed by its own hand a moment after so many files are done: in a commit, in the encoder, anywhere.
+            after, delay_s, folder = int(arguments[0]), float(arguments[1]), Path(arguments[2])
+
+            def watch(progress: Progress) -> None:
+                if progress.done >= after:
+                    threading.Timer(delay_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+            ingest_paths(parts, [folder], progress=watch)
+            time.sleep(60)
         elif action == "serve":
             # Answers each line of input with the paths found for it, as a running server would.
             parts.index.open()
