@@ -21,6 +21,7 @@ from pathlib import Path
 
 import httpx
 
+from kb.errors import KbError
 from kb.launch import await_answer, command, free_port, stop
 from kb.precision import read_processor
 from kb.settings import load_settings
@@ -190,4 +191,7 @@ def show(figures: Figures) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KbError as error:
+        raise SystemExit(f"latency: {error.message}") from error
