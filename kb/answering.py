@@ -22,6 +22,7 @@ from kb.reading import Read, read_passages
 from kb.writing import Composer, Said, sentences_of
 from llm.evidence import Evidence, Source, gather_evidence
 from llm.writer.check import Checked
+from llm.writer.negation import negates
 from llm.writer.writer import Writer
 
 PASSAGES = 3
@@ -236,9 +237,12 @@ def _write(
     start, end = read.believed[0].spans[0]
     window = next(item for item in evidence if item.number == read.number)
     marked = Evidence(read.number, window.title, read.quote_text, start - window.start, end - window.start)
-    composer = Composer(evidence, marked, question.text, read.polarity, quoted)
-    for sentence in sentences_of(writer.write(question.text, evidence, read.polarity, deadline=deadline)):
-        yield from composer.add(sentence)
+    composer = Composer(evidence, marked, question.text, quoted)
+    writing = writer.write(
+        question.text, evidence, read.polarity, is_negated=negates(read.quote_text), deadline=deadline
+    )
+    for sentence in sentences_of(writing):
+        yield from composer.add(sentence, writing.polarity)
         if composer.is_done:
             break
     yield from composer.finish()

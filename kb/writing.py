@@ -66,13 +66,11 @@ class Composer:
         evidence: Sequence[Evidence],
         marked: Evidence,
         question: str,
-        polarity: Polarity,
         quoted: Checked,
     ) -> None:
         """`marked` is the reader's span, as offsets in the window of its number; `quoted` the quote with its source."""
         self._evidence = evidence
         self._question = question
-        self._polarity = polarity
         self._marked = marked
         self._quoted = quoted
         self._said: list[str] = []
@@ -86,10 +84,10 @@ class Composer:
         """True once the quote was said: what a writer that went astray says next is not worth waiting for."""
         return self._has_quoted
 
-    def add(self, sentence: str) -> Iterator[Said]:
-        """Judge one sentence of the writer."""
+    def add(self, sentence: str, polarity: Polarity) -> Iterator[Said]:
+        """Judge one sentence of the writer; a yes or no in it must be `polarity`."""
         checked = check_sentence(sentence, self._evidence, self._question)
-        if not passes(checked, self._question, self._polarity, self._said):
+        if not passes(checked, self._question, polarity, self._said):
             self._waiting = [line for line in self._waiting if leading_answer(line) is not None]
             yield from self._say_quote()
         elif checked.source is None or sentence.rstrip().endswith((":", "：")):

@@ -18,6 +18,7 @@ from llm.evidence import EVIDENCE_CHARACTERS, Evidence, Source, gather_evidence,
 from llm.reader import Passage, Polarity, Reader
 from llm.sentences import split_sentences
 from llm.writer.check import check_sentence, invented_numbers, leading_answer
+from llm.writer.negation import negates
 from llm.writer.writer import Writer
 
 
@@ -56,7 +57,8 @@ def run_writer(options: WriterOptions) -> dict[str, Any]:
     judged: list[_Judged] = []
     for number, (row, evidence) in enumerate(asked, 1):
         polarity = _polarity(row, options.reader)
-        sentences = list(sentences_of(options.writer.write(row.question, evidence, polarity)))
+        writing = options.writer.write(row.question, evidence, polarity, is_negated=_negates(row))
+        sentences = list(sentences_of(writing))
         one = _judge(row, evidence, sentences)
         judged.append(one)
         options.on_row(
@@ -65,7 +67,7 @@ def run_writer(options: WriterOptions) -> dict[str, Any]:
                 "question": row.question,
                 "answer": "\n".join(sentences),
                 "reference": row.response,
-                "polarity": polarity,
+                "polarity": writing.polarity,
                 "contains": one.contains,
                 "supported": one.supported,
                 "invented_numbers": one.invented,
@@ -107,6 +109,11 @@ def _polarity(row: Row, reader: Reader | None) -> Polarity:
     if reader is None or row.context is None:
         return "undecided"
     return reader.read(row.question, [Passage(row.context.title, row.context.text)])[0].polarity
+
+
+def _negates(row: Row) -> bool:
+    """Whether the marked evidence, here the reference answer, negates."""
+    return any(negates(form) for forms in row.answers[:1] for form in forms)
 
 
 def _judge(row: Row, evidence: list[Evidence], sentences: list[str]) -> _Judged:

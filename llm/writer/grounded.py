@@ -9,28 +9,20 @@ A yes or no begins a sentence only as the reader says, and no five words are wri
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
 from llm.writer.check import Polarity
 from llm.writer.claims import NUMBER_WORDS
-from llm.writer.occurrences import (
-    CURRENCIES,
-    MONTHS,
-    Occurrences,
-    is_free,
-    is_number,
-    is_word,
-    joins,
-    measure,
-    units,
-)
+from llm.writer.occurrences import CURRENCIES, MONTHS, Occurrences, is_free, measure
+from llm.writer.units import WrittenUnit, is_number, is_word, last_unit, safe_point, written_units
 
 _FIRST_LOOK = 6  # candidates tried before widening; the best one is allowed nine times in ten
 _WIDER = 64
 _LOOP = 5  # words
+_SURE = 0.8  # share of yes or no at the first token; with the evidence agreeing 92 % right (48 unseen questions)
+_MEANT = 0.3  # probability of both together from which the question is one of yes or no
 _LONGEST_PIECE = 24  # characters of a token, about
 _POLAR = {"yes": "yes", "yep": "yes", "yeah": "yes", "no": "no", "nope": "no"}
 _ABBREVIATED = frozenset(["e.g", "i.e", "and/or", "a.m", "p.m", "vs"])
@@ -38,7 +30,6 @@ _LEADING_SIGNS = "#@/~$-_<\\"
 _SENTENCE_BREAK = re.compile(r"(?:[.!?][\"'”’)*]*\s+|\n\s*)(?:[-*•]\s+|\d{1,2}[.)]\s+)?[\"'“(*]*\Z")
 _LINE_NUMBER = re.compile(r"(?:^|\n)[ ]*(\d{1,2})([.)]?)\Z")
 _NUMBERED_LINE = re.compile(r"(?:^|\n)[ ]*(\d{1,2})[.)] ")
-_HANGING = re.compile(r"[-./:@#&+=?~%$\\–,]{1,3}\Z")
 
 
 class Vocabulary(Protocol):
@@ -57,24 +48,25 @@ class Vocabulary(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Unit:
-    """A unit of the written text and what stands around it."""
-
-    text: str
-    start: int
-    complete: bool
-
-
 class GroundedDecoding:
     """The constraint for one answer; holds the text written so far. Not shared between answers."""
 
     def __init__(
-        self, tokenizer: Vocabulary, evidence: Sequence[str], question: str, polarity: Polarity = "undecided"
+        self,
+        tokenizer: Vocabulary,
+        evidence: Sequence[str],
+        question: str,
+        polarity: Polarity = "undecided",
+        is_negated: bool | None = None,
     ) -> None:
-        """`evidence` are the texts that may be quoted, their titles among them."""
+        """`evidence` are the texts that may be quoted, their titles among them.
+
+        `is_negated` says whether the marked evidence negates. Where the reader is undecided, a yes or no that the model
+        is sure of and that agrees with it is allowed; with None it never is.
+        """
         self._tokenizer = tokenizer
-        self._polarity = polarity
+        self.polarity: Polarity = polarity
+        self._is_negated = is_negated
         self._known = Occurrences()
         for text in evidence:
             self._known.add_evidence(text)
@@ -86,6 +78,8 @@ class GroundedDecoding:
     def allowed(self, logits: Tensor, generated: Sequence[int]) -> int:
         """The most likely admissible token. Where nothing is admissible (never, with byte tokens) the answer ends."""
         self._follow(generated)
+        if not self._tokens and self.polarity == "undecided" and self._is_negated is not None:
+            self.polarity = self._leaning(logits, self._is_negated)
         seen = 0
         for count in (_FIRST_LOOK, _WIDER):
             best = logits.topk(min(count, logits.shape[0])).indices.tolist()
@@ -120,6 +114,14 @@ class GroundedDecoding:
             return self._admits_text(before, before + " ")
         return self._admits_text(before, text, whole_word=len(piece) > 1)
 
+    def _leaning(self, logits: Tensor, is_negated: bool) -> Polarity:
+        """What the model would begin with, if it is sure and the evidence's own negation agrees."""
+        words: tuple[tuple[Polarity, str], ...] = (("yes", "Yes"), ("no", "No"))
+        chances = {name: float(logits.softmax(-1)[self._tokenizer.encode_text(word)[0]]) for name, word in words}
+        both = sum(chances.values())
+        agreed: Polarity = "no" if is_negated else "yes"
+        return agreed if both >= _MEANT and chances[agreed] >= _SURE * both else "undecided"
+
     def _take(self, token: int) -> int:
         self._tokens.append(token)
         self._written += self._tokenizer.piece(token)
@@ -142,10 +144,10 @@ class GroundedDecoding:
         """
         if "```" in text[-4:]:
             return False
-        start = _safe_point(before)
+        start = safe_point(before)
         if "`" in text and not self._code_is_copied(text):
             return False
-        found = [unit for unit in _units(text, start) if text.count("`", 0, unit.start) % 2 == 0]
+        found = [unit for unit in written_units(text, start) if text.count("`", 0, unit.start) % 2 == 0]
         return all(self._admits_unit(text, unit, whole_word or unit.complete) for unit in found) and not self._loops(
             text, found
         )
@@ -165,18 +167,18 @@ class GroundedDecoding:
             plain += " "
         return any(_stands_in(plain, source, closed) for source in self._code)
 
-    def _admits_unit(self, text: str, unit: _Unit, whole_word: bool) -> bool:
+    def _admits_unit(self, text: str, unit: WrittenUnit, whole_word: bool) -> bool:
         signs = text[unit.start + len(unit.text) :]
         if not unit.complete and signs:  # "10." may end a sentence or go on as "10.5", if the evidence does
-            ended = _Unit(unit.text, unit.start, complete=True)
+            ended = WrittenUnit(unit.text, unit.start, complete=True)
             return unit.text + signs in self._known.prefixes or self._admits_word(text, ended, True)
         return self._admits_word(text, unit, whole_word)
 
-    def _admits_word(self, text: str, unit: _Unit, whole_word: bool) -> bool:
+    def _admits_word(self, text: str, unit: WrittenUnit, whole_word: bool) -> bool:
         known, word = self._known, unit.text
         lead = text[: unit.start]
         opening = not lead.strip() or _SENTENCE_BREAK.search(lead[-24:]) is not None
-        if opening and whole_word and word.lower() in _POLAR and _POLAR[word.lower()] != self._polarity:
+        if opening and whole_word and word.lower() in _POLAR and _POLAR[word.lower()] != self.polarity:
             return bool(lead.strip()) and word == "no"  # "- no access", an item of a list
         if lead[-1:] in CURRENCIES and lead and not self._priced(lead[-1] + word, unit.complete):
             return False
@@ -210,7 +212,7 @@ class GroundedDecoding:
             return number in self._known.priced
         return any(price.startswith(number) for price in self._known.priced)
 
-    def _admits_number(self, text: str, unit: _Unit) -> bool:
+    def _admits_number(self, text: str, unit: WrittenUnit) -> bool:
         known, number = self._known, unit.text
         if self._numbers_a_line(text, unit):
             return True
@@ -222,7 +224,7 @@ class GroundedDecoding:
             return self._keeps_its_sign(text, unit) and self._follows_pair(text, unit)
         return number in known.asked_numbers and self._is_repeated(text, unit)
 
-    def _keeps_its_sign(self, text: str, unit: _Unit) -> bool:
+    def _keeps_its_sign(self, text: str, unit: WrittenUnit) -> bool:
         """A percentage stays one, and nothing else becomes one; the same for degrees."""
         counted = self._known.measures.get(unit.text)
         following = text[unit.start + len(unit.text) :].lstrip(" \u00a0")[:1]
@@ -233,12 +235,12 @@ class GroundedDecoding:
     def _is_longer(self, number: str) -> bool:
         return any(form.startswith(number) for form in self._known.exact)
 
-    def _is_repeated(self, text: str, unit: _Unit) -> bool:
+    def _is_repeated(self, text: str, unit: WrittenUnit) -> bool:
         """A number of the question alone: the word before it must be the question's."""
-        previous = _last_unit(text[: unit.start]).lower()
+        previous = last_unit(text[: unit.start]).lower()
         return bool(previous) and previous in self._known.asked_numbers[unit.text]
 
-    def _numbers_a_line(self, text: str, unit: _Unit) -> bool:
+    def _numbers_a_line(self, text: str, unit: WrittenUnit) -> bool:
         """The next number of a numbered list, at the beginning of a line and closed by a full stop or bracket."""
         end = unit.start + len(unit.text)
         if text[end : end + 1] not in ("", ".", ")"):
@@ -252,12 +254,12 @@ class GroundedDecoding:
         due = str(numbers[-1] + 1 if numbers else 1)
         return due == match.group(1) if unit.complete else due.startswith(match.group(1))
 
-    def _is_measured(self, text: str, unit: _Unit) -> bool:
+    def _is_measured(self, text: str, unit: WrittenUnit) -> bool:
         """After a number only what it counts in the evidence: days stay days."""
         gap = text[: unit.start].rstrip(" -\u00a0")
         if not gap or not gap[-1].isdigit() or unit.start - len(gap) > 1 or self._known.measures == {}:
             return True
-        number = _last_unit(gap)
+        number = last_unit(gap)
         counted = self._known.measures.get(number)
         if counted is None:
             return True
@@ -269,14 +271,14 @@ class GroundedDecoding:
         lower = unit.text.lower()
         return (said == "" and "" in counted) or any(form.startswith(lower) for form in counted if form)
 
-    def _follows_pair(self, text: str, unit: _Unit) -> bool:
+    def _follows_pair(self, text: str, unit: WrittenUnit) -> bool:
         """Neighbours that make one name or one date stand side by side in a source: no new pairs of old parts."""
         lead = text[: unit.start]
         before = lead.rstrip(" ,\u00a0")
         gap = lead[len(before) :]
         if not gap or not before or not is_word(before[-1]):
             return True
-        previous = _last_unit(before)
+        previous = last_unit(before)
         date = (is_number(unit.text) or _is_month(unit.text)) and (is_number(previous) or _is_month(previous))
         name = gap == " " and _is_name(unit.text) and _is_name(previous) and previous.lower() in self._known.plain
         if not (date or name):
@@ -286,7 +288,7 @@ class GroundedDecoding:
             return pair in self._known.pairs
         return any(first == pair[0] and second.startswith(pair[1]) for first, second in self._known.pairs)
 
-    def _loops(self, text: str, found: Sequence[_Unit]) -> bool:
+    def _loops(self, text: str, found: Sequence[WrittenUnit]) -> bool:
         """Whether the newest complete word ends a run of words that was written before."""
         if not found or not any(unit.complete for unit in found):
             return False
@@ -301,7 +303,9 @@ class GroundedDecoding:
     def _continuations(self) -> Iterator[int]:
         """Tokens that carry on some occurrence or leave the word: what is left to try where no likely one will do."""
         text = _decoded(self._written)
-        tail = next((unit.text for unit in reversed(list(_units(text, _safe_point(text)))) if not unit.complete), "")
+        tail = next(
+            (unit.text for unit in reversed(list(written_units(text, safe_point(text)))) if not unit.complete), ""
+        )
         rests = {
             form[len(tail) :] for form in self._known.exact | set(self._known.asked_numbers) if form.startswith(tail)
         }
@@ -324,39 +328,6 @@ def _decoded(data: bytes) -> str:
         if error.reason == "unexpected end of data":
             return data[: error.start].decode("utf-8")
         raise
-
-
-def _safe_point(text: str) -> int:
-    """Where the last unit begins that more text may still change, with the unit before it."""
-    place = max(0, len(text) - 1)
-    for _ in range(2):
-        while place > 0 and not is_word(text[place]):
-            place -= 1
-        while place > 0 and not text[place].isspace() and text[place] != "`":
-            place -= 1
-    return place
-
-
-def _units(text: str, start: int) -> Iterator[_Unit]:
-    """Units from `start`; the last one is incomplete when the text may go on inside it."""
-    hanging = _HANGING.search(text)
-    body_end = hanging.start() if hanging and hanging.start() and is_word(text[hanging.start() - 1]) else len(text)
-    for low, high in units(text[start:]):
-        low, high = low + start, high + start
-        complete = high < body_end or (
-            high == body_end and high < len(text) and not _may_join(text[high:], text[high - 1])
-        )
-        yield _Unit(text[low:high], low, complete)
-
-
-def _may_join(tail: str, before: str) -> bool:
-    """Whether the signs at the end of the text could still continue the unit before them."""
-    return all(joins(tail, before, after) is False for after in "0a") is False
-
-
-def _last_unit(text: str) -> str:
-    found = list(units(text[-60:]))
-    return text[-60:][found[-1][0] : found[-1][1]] if found else ""
 
 
 def _is_protected(word: str, lead: str, opening: bool) -> bool:

@@ -16,6 +16,11 @@ _CLAUSE_END = re.compile(r"[.;:,\n!?。；：，！？]")
 _REACH = 25  # characters between the negation and the word it negates
 
 
+def negates(text: str) -> bool:
+    """Whether the text says no to something: the rule of thumb for the polarity of a statement."""
+    return _NEGATION.search(text) is not None
+
+
 def reverses(sentence: str, source: str) -> bool:
     """True when a content word is negated in one of the two texts and only stated in the other."""
     said_negated, said = _split(sentence)

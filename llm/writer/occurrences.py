@@ -1,7 +1,6 @@
 """What a writer may spell: the numbers, names and identifiers that stand in the evidence, as they stand there.
 
-A unit is a run of letters and digits with what joins them inside ("10,000", "CVE-2022-32149", "dev.to/x",
-"a_b"). Digits joined by signs are never taken apart, so that "10,000" does not allow "10". Made once for
+Digits joined by signs are never taken apart, so that "10,000" does not allow "10". Made once for
 an answer; every question the automaton asks is a look-up.
 """
 
@@ -10,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from llm.writer.claims import FUNCTION_WORDS, NUMBER_WORDS
+from llm.writer.units import is_number, units
 
-_UNIT = re.compile(r"\w+(?:[-./:@#&+=?~$\\–,%]{1,3}\w+)*")
 _DIGITS_JOINED = re.compile(r"\d[-./:,–]\d")
 _PIECES = re.compile(r"([-./:@#&+=?~$\\–,%]+)")
 _GROUPED_BY_BLANKS = re.compile(r"(?<![\w.,])\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?![\w.,]\d|\d)")
@@ -27,39 +26,6 @@ MEASURES = frozenset(
 )
 CURRENCIES = "$€£¥"
 _NEXT_WORD = re.compile(r"[\s\u00a0-]*(%|°\s?[CF]?|[^\W\d_]+)")
-
-
-def joins(joiner: str, before: str, after: str) -> bool:
-    """Whether `joiner`, between these two characters, continues a unit (a full stop before a blank does not)."""
-    if not (is_word(before) and is_word(after)):
-        return False
-    if any(mark in "'’" for mark in joiner):
-        return False
-    if any(mark in ",%–" for mark in joiner):
-        return before.isdigit() and after.isdigit()
-    return True
-
-
-def is_word(character: str) -> bool:
-    """Letters, digits of every script, and the underscore."""
-    return character.isalnum() or character == "_"
-
-
-def units(text: str) -> Iterator[tuple[int, int]]:
-    """Offsets of the units of `text`, by the same rule the automaton applies while writing."""
-    for match in _UNIT.finditer(text):
-        start = match.start()
-        for piece in _PIECES.finditer(text, match.start(), match.end()):
-            if not joins(piece.group(), text[piece.start() - 1], text[piece.end()]):
-                if piece.start() > start:
-                    yield start, piece.start()
-                start = piece.end()
-        yield start, match.end()
-
-
-def is_number(unit: str) -> bool:
-    """True where the unit holds a digit and no letter."""
-    return any(c.isnumeric() for c in unit) and not any(c.isalpha() for c in unit)
 
 
 def parts(unit: str) -> Iterator[str]:

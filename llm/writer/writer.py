@@ -22,12 +22,20 @@ _FIRST_GUESS = (0.0026, 0.08)  # seconds a prompt token and a step: two AVX2 cor
 class Writing:
     """One answer being written: iterate for its pieces. `has_ended` is True once the model itself ended it."""
 
-    def __init__(self, pieces: Iterator[str], constraint: GroundedDecoding | None) -> None:
+    def __init__(
+        self, pieces: Iterator[str], polarity: Polarity = "undecided", constraint: GroundedDecoding | None = None
+    ) -> None:
         self._pieces = pieces
+        self._polarity = polarity
         self._constraint = constraint
 
     def __iter__(self) -> Iterator[str]:
         return self._pieces
+
+    @property
+    def polarity(self) -> Polarity:
+        """The yes or no that may begin it; known once the first piece is there."""
+        return self._polarity if self._constraint is None else self._constraint.polarity
 
     @property
     def has_ended(self) -> bool:
@@ -47,24 +55,33 @@ class Writer:
         loaded.tokenizer.piece(0)  # builds its table of pieces now rather than inside the first answer
 
     def write(
-        self, question: str, evidence: Sequence[Evidence], polarity: Polarity, *, deadline: float | None = None
+        self,
+        question: str,
+        evidence: Sequence[Evidence],
+        polarity: Polarity,
+        *,
+        is_negated: bool | None = None,
+        deadline: float | None = None,
     ) -> Writing:
         """Begin an answer; its pieces joined are the answer, without citation marks.
+
+        It begins with yes or no only as `polarity` says, or, where that is undecided, when the writer is sure and
+        `is_negated`, whether the marked evidence negates, agrees.
 
         With a `deadline` (of `time.monotonic`) it stops in time, and writes nothing where not even a short sentence
         would be done by then, judged by its pace so far. Without evidence nothing is written.
         """
         if not evidence:
-            return Writing(iter(()), None)
+            return Writing(iter(()))
         tokenizer = self._loaded.tokenizer
         prompt = tokenizer.encode(build_prompt(question, evidence))
         if deadline is not None:
             deadline -= self._step_s  # a pass that has begun is not broken off
             if time.monotonic() + len(prompt) * self._prompt_s + _FEWEST_TOKENS * self._step_s > deadline:
-                return Writing(iter(()), None)
+                return Writing(iter(()))
         sources = [text for item in evidence for text in (printed(item.title), printed(item.text))]
-        constraint = GroundedDecoding(tokenizer, sources, printed(question), polarity)
-        return Writing(self._pieces(prompt, constraint, deadline), constraint)
+        constraint = GroundedDecoding(tokenizer, sources, printed(question), polarity, is_negated)
+        return Writing(self._pieces(prompt, constraint, deadline), polarity, constraint)
 
     def _pieces(self, prompt: Sequence[int], constraint: GroundedDecoding, deadline: float | None) -> Iterator[str]:
         stream = self._loaded.tokenizer.stream()

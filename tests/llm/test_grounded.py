@@ -113,6 +113,27 @@ def test_a_leading_yes_or_no_is_the_readers(polarity: str, yes: bool, no: bool) 
     assert admits("It pays no rent.", polarity=polarity)
 
 
+@pytest.mark.parametrize(
+    ("yes", "no", "is_negated", "expected"),
+    [
+        (9.0, 4.0, False, "yes"),
+        (4.0, 9.0, True, "no"),
+        (9.0, 4.0, True, "undecided"),
+        (9.0, 8.5, False, "undecided"),
+        (1.0, 1.0, False, "undecided"),
+        (9.0, 4.0, None, "undecided"),
+    ],
+)
+def test_an_undecided_reader_leaves_it_to_a_sure_writer_whom_the_evidence_bears_out(
+    yes: float, no: float, is_negated: bool | None, expected: str
+) -> None:
+    logits = torch.zeros(TOKENIZER.vocab)
+    logits[TOKENIZER.encode_text("Y")[0]], logits[TOKENIZER.encode_text("N")[0]] = yes, no
+    automaton = GroundedDecoding(TOKENIZER, [EVIDENCE], "Does it pay?", "undecided", is_negated)
+    automaton.allowed(logits, [])
+    assert automaton.polarity == expected
+
+
 def test_five_words_are_not_written_twice() -> None:
     assert admits("it pays for the room of a guest and it pays for the food")
     assert not admits("it pays for the room and it pays for the room and more")
