@@ -93,7 +93,7 @@ class Composer:
         elif checked.source is None or sentence.rstrip().endswith((":", "：")):
             if leading_answer(sentence) is not None or sentence.rstrip().endswith((":", "：")):
                 self._waiting.append(sentence)
-        elif self._rests or addresses(checked, self._marked):
+        elif self._rests or addresses(checked, self._marked, self._question):
             yield from self._say(sentence, checked)
         else:
             yield from self._say_quote()

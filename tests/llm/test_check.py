@@ -4,6 +4,7 @@ import pytest
 
 from llm.evidence import Evidence
 from llm.writer.check import (
+    addresses,
     check_sentence,
     invented_numbers,
     is_loop,
@@ -113,6 +114,23 @@ def test_loops_are_repeated_sentences_or_runs_of_words() -> None:
     assert is_loop("It is free.", ["It is free."])
     assert is_loop("ask the desk at the door and ask the desk at the door", [])
     assert not is_loop("ask the desk at the door", ["It is free."])
+
+
+@pytest.mark.parametrize(
+    ("sentence", "marked", "expected"),
+    [
+        ("Receipts are due within 30 days.", "30 days", True),
+        ("Receipts are due.", "30 days", False),
+        ("Travel must be approved before it begins.", "30 days", False),
+        ("Maria Lopez approves a taxi.", "Maria Lopez", True),
+        ("A taxi costing more needs the approval.", "Maria Lopez", False),
+        ("You must not book first class.", "not book first class", True),
+    ],
+)
+def test_a_sentence_must_say_what_the_reader_marked(sentence: str, marked: str, expected: bool) -> None:
+    at = TRAVEL.index(marked)
+    span = Evidence(2, "", marked, at, at + len(marked))
+    assert addresses(check_sentence(sentence, EVIDENCE, QUESTION), span, QUESTION) is expected
 
 
 def test_a_yes_passes_only_where_the_reader_said_yes() -> None:
