@@ -31,7 +31,7 @@ def environment(tiny: tuple[Path, Path], own_home: Path) -> dict[str, str]:
 
 @pytest.fixture
 def server(environment: dict[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    port = free_port("127.0.0.1", 18200)
+    port = free_port("127.0.0.1", 0)
     process = subprocess.Popen(
         command("serve", "--port", str(port)), env=environment, start_new_session=True, stderr=subprocess.PIPE
     )

@@ -78,8 +78,8 @@ def _running(home: Path, models: Path, checkpoint: Path) -> Iterator[Servers]:
     for name, text in GUIDE.items():
         (guide / name).write_text(text, encoding="utf-8")
     subprocess.run(command("ingest", str(guide)), env=environment, check=True, capture_output=True)
-    api_port = free_port("127.0.0.1", 18300)
-    ui_port = free_port("127.0.0.1", 18400, taken=(api_port,))
+    api_port = free_port("127.0.0.1", 0)
+    ui_port = free_port("127.0.0.1", 0)
     api, screens = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{ui_port}"
     with ExitStack() as running:
 
