@@ -29,7 +29,7 @@ def test_files_are_taken_in_with_a_result_for_each(answering: Servers, browse: B
         ]
     )
     page.get_by_role("button", name="Add files (3)").click()
-    results = page.locator(".kb-results")
+    results = page.locator(".kb-results").last
     expect(page.get_by_text("Last upload")).to_be_visible()
     expect(results.locator("li", has_text="parking.md")).to_contain_text("ready, passages: 1")
     expect(results.locator("li", has_text="broken.pdf")).to_contain_text("failed")
