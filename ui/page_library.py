@@ -15,6 +15,7 @@ from ui.document_view import show_document
 from ui.session import api, error_text, html, language, readable_size, readable_time, say, show_error
 
 PAGE = 20
+DEFAULT = "default"  # the collection that the API makes when it is first needed
 STATES = ("all", "queued", "processing", "ready", "failed")
 BUSY = {"queued", "processing"}
 WAIT_S = 120.0  # how long an upload is followed before the list below takes over
@@ -43,9 +44,10 @@ def render() -> None:
     except ApiError as error:
         show_error(error)
         return
-    _add_documents([item["name"] for item in collections])
+    names = [item["name"] for item in collections]
+    _add_documents(names if DEFAULT in names else [*names, DEFAULT])
     _manage_collections(collections)
-    _documents([item["name"] for item in collections])
+    _documents(names)
 
 
 def _add_documents(names: list[str]) -> None:

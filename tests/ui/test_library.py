@@ -40,6 +40,14 @@ def test_files_are_taken_in_with_a_result_for_each(answering: Servers, browse: B
     assert "tool.exe" not in states
 
 
+def test_a_new_installation_takes_its_first_file(answering: Servers, browse: Browse):
+    """The default collection can be chosen before it exists."""
+    page = browse(f"{answering.screens}/library").page
+    box = page.get_by_role("combobox", name="Into collection")
+    box.click()
+    expect(page.get_by_role("option", name="default", exact=True)).to_be_visible()
+
+
 def test_a_document_is_opened_and_deleted_after_a_question(answering: Servers, browse: Browse):
     content = b"# Locker\n\nLockers are cleared every Friday."
     httpx.post(f"{answering.api}/v1/documents", files={"file": ("locker.md", content)}, trust_env=False)
