@@ -77,7 +77,9 @@ def _running(home: Path, models: Path, checkpoint: Path) -> Iterator[Servers]:
     guide.mkdir()
     for name, text in GUIDE.items():
         (guide / name).write_text(text, encoding="utf-8")
-    subprocess.run(command("ingest", str(guide)), env=environment, check=True, capture_output=True)
+    subprocess.run(
+        command("ingest", str(guide), "--collection", "guide"), env=environment, check=True, capture_output=True
+    )
     api_port = free_port("127.0.0.1", 0)
     ui_port = free_port("127.0.0.1", 0)
     api, screens = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{ui_port}"

@@ -40,12 +40,16 @@ def test_files_are_taken_in_with_a_result_for_each(answering: Servers, browse: B
     assert "tool.exe" not in states
 
 
-def test_a_new_installation_takes_its_first_file(answering: Servers, browse: Browse):
-    """The default collection can be chosen before it exists."""
-    page = browse(f"{answering.screens}/library").page
-    box = page.get_by_role("combobox", name="Into collection")
-    box.click()
-    expect(page.get_by_role("option", name="default", exact=True)).to_be_visible()
+def test_the_default_collection_takes_a_file_before_it_exists(refusing: Servers, browse: Browse):
+    page = browse(f"{refusing.screens}/library").page
+    page.locator("[data-testid=stFileUploaderDropzoneInput]").set_input_files(
+        [{"name": "first.md", "mimeType": "text/markdown", "buffer": b"# First\n\nThe first file of all."}]
+    )
+    page.get_by_role("combobox", name="Into collection").click()
+    page.get_by_role("option", name="default", exact=True).click()
+    page.get_by_role("button", name="Add files (1)").click()
+    expect(page.locator(".kb-results").last.locator("li")).to_contain_text("ready")
+    assert listed(refusing)["first.md"] == "ready"
 
 
 def test_a_document_is_opened_and_deleted_after_a_question(answering: Servers, browse: Browse):
