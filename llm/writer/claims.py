@@ -101,6 +101,9 @@ def _terms_of(token: str, at: int, sentence_start: bool) -> Iterator[Term]:
         if token not in _FREE_HAN:
             yield Term(token, "han", at, end)
         return
+    if "@" in token.strip("@"):  # an address is right as a whole or not at all
+        yield Term(token.lower(), "name", at, end)
+        return
     if any(character.isdigit() for character in token):
         for number in _NUMBER.finditer(token):
             yield Term(normal_number(number.group()), "number", at + number.start(), at + number.end())

@@ -36,6 +36,9 @@ def parts(unit: str) -> Iterator[str]:
         if year:
             yield year.group()
         return
+    if "@" in unit:  # an address is not taken apart, its host excepted
+        yield unit.rpartition("@")[2]
+        return
     counted = _COUNTED_LETTERS.fullmatch(unit)
     if counted:
         yield counted.group(1)

@@ -60,6 +60,12 @@ def test_inventions_and_reversals_are_not_supported(sentence: str) -> None:
     assert not check_sentence(sentence, EVIDENCE, QUESTION).supported
 
 
+def test_an_address_is_right_as_a_whole_or_not_at_all() -> None:
+    evidence = [Evidence(1, "", "Write to report-policy@example.org about it.", 0, 44)]
+    assert check_sentence("Write to report-policy@example.org.", evidence, "").supported
+    assert not check_sentence("Write to policy@example.org.", evidence, "").supported
+
+
 def test_a_number_of_the_question_is_no_evidence() -> None:
     assert not check_sentence(
         "Receipts are due within 90 days.", EVIDENCE, "Are receipts due within 90 days?"

@@ -80,6 +80,7 @@ def test_what_the_evidence_spells_can_be_written(text: str) -> None:
         "It is max_entries.",
         "See docs/setup.md.",
         "Write to maria@example.org.",
+        "Write to desk@example.org.",
         "See https://example.org/x.",
         "Run `kb ingest --force`.",
         "Run `kb prune`.",
