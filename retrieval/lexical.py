@@ -1,7 +1,7 @@
 """Words: what counts as a term, how terms are packed and hashed, and BM25.
 
-A text becomes a bag of terms: English words lightly stemmed, Han text as single characters and bigrams, identifiers and
-numbers whole beside their parts, function words left out. Terms travel as 32-bit hashes with counts; the words
+A text becomes a bag of terms: English words lightly stemmed, Han text as single characters and bigrams in simplified
+form, identifiers and numbers whole beside their parts, function words left out. Terms travel as 32-bit hashes with counts; the words
 themselves are not kept. The lexical half of a passage vector is that bag, feature-hashed with signs; it holds no idf,
 so it never goes stale.
 """
@@ -18,10 +18,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.han_variants import TO_SIMPLIFIED
 from retrieval.stop_terms import HAN_PARTICLES, HAN_STOP_PHRASES, STOP_WORDS
 
 LEXICAL_DIM: Final = 1152
-TERMS_VERSION: Final = 2
+TERMS_VERSION: Final = 3
 """Raised whenever the same text would give other terms or another lexical half; part of the embedder's model id."""
 
 BM25_K1: Final = 1.2
@@ -38,9 +39,8 @@ _TOKEN: Final = re.compile(
     rf"|(?P<number>\d+(?:[.,:]\d+)+(?![^\W{_HAN}]))"
     rf"|(?P<word>{_ATOM}(?:[._\-'’@]{_ATOM}|_+{_ATOM})*)"
 )
-_INVISIBLE: Final = dict.fromkeys(
-    (0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF), ""
-)
+_INVISIBLE: Final = (0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF)
+_FOLDED: Final = {**TO_SIMPLIFIED, **dict.fromkeys(_INVISIBLE, "")}
 _THOUSANDS: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _QUANTITY: Final = re.compile(r"(\d+)([a-z]{1,3})")
@@ -53,7 +53,7 @@ _UPPERCASE_MEANING: Final = frozenset({"IT", "US"})
 def terms(text: str) -> list[str]:
     """Return the terms of `text` in reading order, repeats included; empty for text without letters or digits."""
     found: list[str] = []
-    for match in _TOKEN.finditer(unicodedata.normalize("NFKC", text).translate(_INVISIBLE)):
+    for match in _TOKEN.finditer(unicodedata.normalize("NFKC", text).translate(_FOLDED)):
         token = match.group()
         if match.lastgroup == "han":
             for run in HAN_STOP_PHRASES.sub(" ", token).split():

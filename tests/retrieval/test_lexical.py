@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrieval.han_variants import TO_SIMPLIFIED
 from retrieval.lexical import (
     LEXICAL_DIM,
     bm25,
@@ -51,6 +52,7 @@ SENTENCES = st.lists(
         ("如何部署集群？", ["部", "署", "集", "群", "部署", "署集", "集群"]),
         ("目的是什么", ["目", "目的", "的是"]),
         ("為什麼", []),
+        ("執行計畫", terms("执行计画")),
         ("🎉🎉 !!! ...", []),
         ("", []),
     ],
@@ -107,6 +109,10 @@ def test_full_width_letters_and_digits_are_the_same_terms(text: str) -> None:
 
 def test_terms_that_cancel_out_in_one_dimension_still_give_a_unit_half() -> None:
     assert np.linalg.norm(passage_half(count_terms("E:µ"))) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_simplified_characters_are_folded_no_further() -> None:
+    assert not set(TO_SIMPLIFIED.values()) & {chr(code) for code in TO_SIMPLIFIED}
 
 
 def test_a_word_of_a_million_letters_is_one_short_term() -> None:
