@@ -1,9 +1,9 @@
 """Words: what counts as a term, how terms are packed and hashed, and BM25.
 
 A text becomes a bag of terms: English words lightly stemmed, Han text as single characters and bigrams in simplified
-form, identifiers and numbers whole beside their parts, function words left out. Terms travel as 32-bit hashes with counts; the words
-themselves are not kept. The lexical half of a passage vector is that bag, feature-hashed with signs; it holds no idf,
-so it never goes stale.
+form, identifiers and numbers whole beside their parts, function words left out. Terms travel as 32-bit hashes with
+counts; the words themselves are not kept. The lexical half of a passage vector is that bag, feature-hashed with signs;
+it holds no idf, so it never goes stale.
 """
 
 import re

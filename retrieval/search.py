@@ -38,10 +38,10 @@ __all__ = ["Entry", "GraphShape", "Hit", "IndexStats", "SearchIndex", "SearchKno
 class SearchKnobs:
     """What can be tuned; the defaults were chosen on training questions (docs/decisions.md)."""
 
-    candidates: int = 50
+    candidates: int = 100
     lexical_weight: float = 0.5
     """Share of BM25 in the final score, 0..1."""
-    query_lexical_share: float = 0.25
+    query_lexical_share: float = 0.3
     """Share of the lexical half in the query vector that finds the candidates, 0..1."""
     distinct: int = 3
     most_hits: int = 50
