@@ -12,14 +12,14 @@ ARG TORCH_INDEX=
 ENV HNSWLIB_NO_NATIVE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/kb
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY kb kb
 COPY ingest ingest
 COPY retrieval retrieval
 COPY llm llm
 COPY ui ui
 RUN if [ "$TARGETARCH" = amd64 ]; then export CXXFLAGS=-march=x86-64-v3; fi \
-    && /opt/kb/bin/pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} '.[postgres]' \
+    && /opt/kb/bin/pip install -c constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} '.[postgres]' \
     && /opt/kb/bin/kb model install
 
 FROM python:3.12-slim-bookworm

@@ -12,14 +12,14 @@ export HNSWLIB_NO_NATIVE ?= 1
 export CXXFLAGS += $(shell grep -q -m1 avx2 /proc/cpuinfo 2>/dev/null && echo -march=x86-64-v3)
 
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet \
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 SOURCES := kb ingest retrieval llm ui
 MODELS := $(if $(KB_MODELS),$(KB_MODELS),$(VENV)/share/kb/models)
 GOLDEN := tests/evals/golden.jsonl
 EVAL_HOME := $(CURDIR)/.eval
 
-.PHONY: run install test check fix eval bench clean
+.PHONY: run install test check fix eval bench lock clean
 
 run: $(VENV)/.installed models ## install, ingest docs/, answer one question, start API and UI
 	@$(BIN)/kb run
@@ -49,12 +49,12 @@ $(VENV)/bin/python:
 	@echo "creating $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing kb into $(VENV) (several minutes the first time)"
 	@$(PIP_INSTALL) -e .
 	@touch $@
 
-$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing kb and its test tools into $(VENV) (several minutes the first time)"
 	@$(PIP_INSTALL) -e '.[test]'
 	@touch $@ $(VENV)/.installed
@@ -62,6 +62,11 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 .PHONY: models
 models:
 	@[ -f $(MODELS)/encoder/model.safetensors ] && [ -f $(MODELS)/writer/model.safetensors ] || $(BIN)/kb model install
+
+lock: ## constraints.txt from this environment, after `pip install --upgrade` and a green `make test` in it
+	@{ echo "# The versions the tests passed with; written by 'make lock'. torch is pinned in pyproject.toml."; \
+	$(BIN)/python -m pip --disable-pip-version-check freeze --exclude-editable --exclude torch --exclude kb; } > constraints.tmp
+	@mv constraints.tmp constraints.txt
 
 clean: ## remove caches and builds; the environment and stored documents stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info .eval

@@ -1,8 +1,9 @@
 """Rows with a response to writer examples: the prompt that serving would build, then the answer a colleague typed.
 
-The evidence is cut by the same code that serves, around the sentences of the answer; in a share of the examples a
-second window of the nearest wrong passage stands beside it, since serving shows what the reader marked, not what is
-right. Some yes/no responses lose their leading word, because serving decides that word and may decide for none.
+The evidence is cut by the same code that serves, around the sentences of the answer, with many neighbours or few; in
+a share of the examples a second window of the nearest wrong passage stands beside it, since serving shows what the
+reader marked, not what is right. Some yes/no responses lose their leading word, because serving decides that word and
+may decide for none. A response that says more than its evidence would teach inventing: it is left out.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llm.evidence import Source, gather_evidence
+from llm.evidence import EVIDENCE_CHARACTERS, Evidence, Source, gather_evidence
+from llm.sentences import split_sentences
 from llm.training.reader_data import Neighbours
 from llm.training.rows import Row
+from llm.writer.check import check_sentence
 from llm.writer.prompt import build_prompt
 from llm.writer.tokenizer import WriterTokenizer
 
 DISTRACTED = 0.25
+WINDOWS = (160, EVIDENCE_CHARACTERS)  # characters of evidence, one drawn for each example
 STATEMENTS = 0.25  # of yes/no rows: the response without its leading word
 LONGEST_RESPONSE = 110  # tokens; the few longer ones are left out
 LONGEST_EXAMPLE = 230  # tokens, prompt included; the time of a step grows with the longest of its batch
@@ -50,6 +54,11 @@ def _trainable(row: Row, languages: frozenset[str]) -> bool:
     return row.lang in languages and bool(row.response and answer_spans(row))
 
 
+def _is_supported(response: str, evidence: Sequence[Evidence], question: str) -> bool:
+    sentences = (response[start:end] for start, end in split_sentences(response))
+    return all(check_sentence(sentence, evidence, question).supported for sentence in sentences)
+
+
 def writer_examples(
     rows: Sequence[Row], tokenizer: WriterTokenizer, neighbours: Neighbours, languages: frozenset[str], seed: int
 ) -> list[WriterExample]:
@@ -66,12 +75,14 @@ def writer_examples(
         if id(row) in wrong:
             title, text = wrong[id(row)]
             sources.append(Source(2, title, text, ()))
-        evidence = gather_evidence(sources)
+        evidence = gather_evidence(sources, rng.choice(WINDOWS))
         if len(evidence) > 1 and rng.random() < 0.4:
             evidence.reverse()
         response = row.response
         if row.kind == "yesno" and rng.random() < STATEMENTS:
             response = without_leading_word(response)
+        if not _is_supported(response, evidence, row.question):
+            continue
         prompt = tokenizer.encode(build_prompt(row.question, evidence))
         answer = tokenizer.encode_text(response)
         if len(answer) <= LONGEST_RESPONSE and len(prompt) + len(answer) < LONGEST_EXAMPLE:
