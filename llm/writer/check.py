@@ -19,7 +19,7 @@ from llm.writer.negation import reverses
 
 Polarity = Literal["yes", "no", "undecided"]
 
-_MISSING_SHARE = 0.34  # of the content words that the question does not hold; measured on training responses
+MISSING_SHARE = 0.34  # of the content words that the question does not hold; measured on training responses
 _MISSING_SHARE_LEAD_IN = 0.5  # a line that ends with a colon only leads to the items below it
 _SHORT_SPAN = 5  # content words
 _LEADING_ANSWER = re.compile(
@@ -51,7 +51,7 @@ def check_sentence(sentence: str, evidence: Sequence[Evidence], question: str) -
     if not claim:
         return Checked(sentence, True, None, 0, 0)
     asked = forms(terms(question))
-    allowed = _MISSING_SHARE_LEAD_IN if plain.rstrip().endswith(":") else _MISSING_SHARE
+    allowed = _MISSING_SHARE_LEAD_IN if plain.rstrip().endswith(":") else MISSING_SHARE
     best: Checked | None = None
     best_rank = (-1.0, -1.0)
     for item in evidence:

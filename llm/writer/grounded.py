@@ -1,9 +1,9 @@
 """Grounded decoding: the writer can only spell numbers, names and identifiers that the evidence spells.
 
-An automaton over the text written so far, asked about each candidate token. Plain lower-case words are free (the
-check afterwards judges them); a number, a capitalised word inside a sentence, anything with a digit, an
-underscore or a sign inside, and anything between backticks must run along one of its occurrences in evidence
-or question to its end. So "197" and "25" never become "917", although every digit is a token of its own.
+An automaton over the text written so far, asked about each candidate token. Plain lower-case words are judged by
+`llm.writer.wording`; a number, a capitalised word inside a sentence, anything with a digit, an underscore or a sign
+inside, and anything between backticks must run along one of its occurrences in the evidence to its end. So "197" and
+"25" never become "917", although every digit is a token of its own.
 A yes or no begins a sentence only as the reader says, and no five words are written twice in a row of sentences.
 """
 
@@ -17,6 +17,7 @@ from llm.writer.check import Polarity
 from llm.writer.claims import NUMBER_WORDS
 from llm.writer.occurrences import CURRENCIES, MONTHS, Occurrences, is_free, measure
 from llm.writer.units import WrittenUnit, is_number, is_word, last_unit, safe_point, written_units
+from llm.writer.wording import Wording
 
 _FIRST_LOOK = 6  # candidates tried before widening; the best one is allowed nine times in ten
 _WIDER = 64
@@ -71,6 +72,7 @@ class GroundedDecoding:
         for text in evidence:
             self._known.add_evidence(text)
         self._known.add_question(question)
+        self._wording = Wording(evidence, question)
         self._code = [" ".join(text.split()) for text in self._known.texts]
         self._written = b""
         self._tokens: list[int] = []
@@ -189,6 +191,8 @@ class GroundedDecoding:
         if not self._is_measured(text, unit):
             return False
         if not _is_protected(word, lead, opening):
+            if whole_word and not self._wording.admits(lead, word, complete=unit.complete):
+                return False
             return not opening or self._follows_pair(text, unit)
         if not self._spells(word, unit.complete):
             return False

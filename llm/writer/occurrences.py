@@ -73,7 +73,10 @@ class Occurrences:
         self._add(text, numbers=True)
 
     def add_question(self, text: str) -> None:
-        """Names may be repeated; a number only between the words it stands between in the question."""
+        """A number may be repeated behind the word it stands behind in the question; a name only with the evidence.
+
+        What the evidence says of nobody in particular must not be said of whom the question names.
+        """
         self._add(text, numbers=False)
 
     def _add(self, text: str, *, numbers: bool) -> None:
@@ -88,12 +91,11 @@ class Occurrences:
                 self._note_measure(unit, text, start, end)
             else:
                 before = words[place - 1] if place else ""
-                self._allow(form for form in parts(unit) if not is_number(form))
                 for number in filter(is_number, parts(unit)):
                     self._ask(number, before)
             if place and not text[found[place - 1][1] : start].strip(" ,\u00a0"):
                 self.pairs.add((words[place - 1].lower(), unit.lower()))
-            if unit.lower() in NUMBER_WORDS:
+            if numbers and unit.lower() in NUMBER_WORDS:
                 self.counts |= {unit.lower(), NUMBER_WORDS[unit.lower()]}
             elif numbers and is_number(unit):
                 self.counts.add(unit)

@@ -7,6 +7,8 @@ import time
 import pytest
 import torch
 
+from llm.evidence import Evidence
+from llm.writer.check import check_sentence
 from llm.writer.grounded import GroundedDecoding
 from llm.writer.tokenizer import WriterTokenizer
 from tests.tiny import tiny_bytes
@@ -48,8 +50,8 @@ def admits(text: str, question: str = "", polarity: str = "undecided", evidence:
         "Run `kb ingest --prune ./docs`.",
         "Set `max_pending_entries` to `8192`.",
         "It grew by 5%, to 40 GB.",
-        "You need:\n1. a badge\n2. a laptop\n3. patience",
-        "I think the desk's rules are, e.g., strict.",
+        "You need:\n1. a ticket\n2. the setup\n3. nights",
+        "I mail the desk's guide, e.g., for the setup.",
     ],
 )
 def test_what_the_evidence_spells_can_be_written(text: str) -> None:
@@ -96,12 +98,47 @@ def test_what_no_source_spells_cannot_be_written(text: str) -> None:
 
 
 def test_a_number_of_the_question_stays_in_the_phrase_of_the_question() -> None:
-    asked = "Does the new 90-day trial cost anything in Paris?"
-    assert admits("The new 90-day trial is free in Paris.", asked)
+    asked = "Does the new 90-day trial cost anything in Berlin?"
     assert admits("Of the new 90 nothing is said.", asked)
     assert not admits("It costs 90 euros.", asked)
     assert not admits("It pays 90.", asked)
-    assert admits("Nothing is said of Paris.", asked)
+
+
+def test_a_name_of_the_question_is_only_said_with_the_evidence() -> None:
+    asked = "Does the Paris office, like the one in Berlin, pay for three nights?"
+    assert admits("The Berlin office pays.", asked)
+    assert not admits("The Paris office pays.", asked)
+    assert not admits("It pays for three nights.", asked)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "expected"),
+    [
+        ("The office pays for nights.", "", True),
+        ("The office is friendly.", "", False),
+        ("The office is friendly.", "Is the office friendly?", True),
+        ("The Berlin office generously pays.", "", True),
+        ("Grab the ticket.", "", False),
+        ("Ask the desk.", "", True),
+        ("The office pays. It is friendly.", "", False),
+    ],
+)
+def test_new_words_are_few_in_every_sentence(text: str, question: str, expected: bool) -> None:
+    assert admits(text, question) is expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_sentences_pass_the_check(seed: int) -> None:
+    """Whatever words are proposed, a sentence that can be written has its words in the evidence."""
+    rng = random.Random(seed)
+    words = [*EVIDENCE.replace("`", "").split(), *"friendly kitchens closing tomorrow the a of it is".split()]
+    written = 0
+    for _ in range(40):
+        text = "It " + " ".join(rng.choice(words).strip(".,()") for _ in range(5)) + "."
+        if admits(text):
+            written += 1
+            assert check_sentence(text, [Evidence(1, "Travel costs", EVIDENCE, 0, len(EVIDENCE))], "").supported, text
+    assert written
 
 
 @pytest.mark.parametrize(
@@ -111,7 +148,7 @@ def test_a_leading_yes_or_no_is_the_readers(polarity: str, yes: bool, no: bool) 
     assert admits("Yes, it pays.", polarity=polarity) is yes
     assert admits("No, it pays.", polarity=polarity) is no
     assert admits("It pays. Yes, it does.", polarity=polarity) is yes
-    assert admits("It pays no rent.", polarity=polarity)
+    assert admits("It pays no office.", polarity=polarity)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +173,8 @@ def test_an_undecided_reader_leaves_it_to_a_sure_writer_whom_the_evidence_bears_
 
 
 def test_five_words_are_not_written_twice() -> None:
-    assert admits("it pays for the room of a guest and it pays for the food")
-    assert not admits("it pays for the room and it pays for the room and more")
+    assert admits("it pays for the office of a desk and it pays for the guide")
+    assert not admits("it pays for the office and it pays for the office and more")
 
 
 def test_grouping_by_blanks_is_not_taken_apart() -> None:
