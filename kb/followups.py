@@ -11,7 +11,8 @@ from llm.writer.claims import forms, terms
 
 _LEANS_EN = re.compile(
     r"^\s*(?:and|but|or|so|what about|how about|what if|why not|why\??$|how come|then|also|else)\b"
-    r"|\b(?:it|its|they|them|their|those|these|this|that one|one|ones|he|she|there|same|instead|else)\b",
+    r"|\b(?:it|its|they|them|their|those|these|this|he|she|there|same|instead|else)\b"
+    r"|\bones?\s*[?.!,]",
     re.I,
 )
 _LEANS_ZH = re.compile(

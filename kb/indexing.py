@@ -22,7 +22,7 @@ from kb.database import Database
 from kb.documents import ChunkRecord, load_chunks
 from kb.errors import KbError
 from kb.models import Chunk, Removal
-from retrieval.search import Entry, Hit, IndexStats, SearchIndex, SearchResult, SearchTimings
+from retrieval.search import Entry, Hit, IndexStats, SearchIndex, SearchTimings
 
 POLL_S: Final = 0.25
 BUILDER_LOCK: Final = "builder.lock"
@@ -120,11 +120,6 @@ class LiveIndex:
                 self._apply_log(session)
             self._seen = state.number
             return state.number
-
-    def search(self, query: str, k: int, groups: frozenset[int]) -> SearchResult:
-        """Search what is committed now: up to `k` hits in these groups, best first."""
-        self.sync()
-        return self._index.search(query, k, groups)
 
     def find(self, query: str, k: int, groups: frozenset[int]) -> Found:
         """Search and load the passages, both from the same state of the data.

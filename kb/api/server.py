@@ -25,6 +25,7 @@ def run(settings: Settings) -> None:
             f"KB_HOST is {settings.host}, which other machines can reach: set KB_TOKEN (openssl rand -hex 32) first."
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # says at every start that there is nothing to migrate
     with _bound(settings.host, settings.port) as listener, open_components(settings) as components:
         config = uvicorn.Config(
             create_app(components),

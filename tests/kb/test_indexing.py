@@ -193,9 +193,10 @@ def test_groups_are_applied_again_when_passages_are_loaded(parts: Parts, folder:
     with parts.database.read() as session:
         one = readable_groups(session, LOCAL, ["one"])
         two = readable_groups(session, LOCAL, ["two"])
-        hits = parts.index.search("vacation", 5, one).hits
-        assert documents.load_chunks(session, [hit.id for hit in hits], two) == []
-        assert len(documents.load_chunks(session, [hit.id for hit in hits], one)) == len(hits) == 3
+    found = [passage.hit.id for passage in parts.index.find("vacation", 5, one).passages]
+    with parts.database.read() as session:
+        assert documents.load_chunks(session, found, two) == []
+        assert len(documents.load_chunks(session, found, one)) == len(found) == 3
     assert parts.index.find("vacation", 5, frozenset()).passages == ()
 
 

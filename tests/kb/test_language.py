@@ -37,7 +37,15 @@ def test_a_chinese_document_is_not_for_an_english_writer() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["And for contractors?", "why?", "Can they carry it over?", "那外包员工呢？", "它的默认值是多少"]
+    "text",
+    [
+        "And for contractors?",
+        "why?",
+        "Can they carry it over?",
+        "Which days count for the old one?",
+        "那外包员工呢？",
+        "它的默认值是多少",
+    ],
 )
 def test_a_follow_up_that_leans_on_the_last_question_is_searched_with_it(text: str) -> None:
     assert not is_standalone(text)
@@ -45,7 +53,14 @@ def test_a_follow_up_that_leans_on_the_last_question_is_searched_with_it(text: s
     assert search_text(text, []) == text
 
 
-@pytest.mark.parametrize("text", ["How many vacation days do contractors get?", "差旅报销需要提交发票原件吗？"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "How many vacation days do contractors get?",
+        "Can two servers share one data folder?",
+        "差旅报销需要提交发票原件吗？",
+    ],
+)
 def test_a_question_that_names_its_subject_is_searched_alone(text: str) -> None:
     assert is_standalone(text)
     assert search_text(text, ["Who signs travel requests?"]) == text
