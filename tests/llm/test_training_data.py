@@ -138,6 +138,18 @@ def test_other_languages_and_overlong_examples_are_left_out() -> None:
     assert writer_examples(rows, tokenizer, nobody, frozenset({"en"}), seed=1) == []
 
 
+def test_a_response_that_says_more_than_its_evidence_is_not_trained_on() -> None:
+    rows = [row(), row(response="The admin can delete a page after Maria Lopez has approved it.")]
+    tokenizer = WriterTokenizer(tiny_bytes())
+    assert len(writer_examples(rows, tokenizer, nobody, frozenset({"en"}), 1)) == 1
+
+
+def test_yes_no_questions_are_seen_twice() -> None:
+    rows = [row(), row(kind="yesno", question="can the admin delete?", response="Yes, the admin can.")]
+    found = reader_examples(rows, tiny_unigram(), nobody, 1)
+    assert len(found.examples) == 3 and [one.polarity for one in found.examples].count(0) == 2
+
+
 def test_a_statement_is_what_stands_behind_yes_or_no() -> None:
     assert without_leading_word("No, teammates must ask first.") == "Teammates must ask first."
     assert without_leading_word("Yes.") == "Yes."
