@@ -60,6 +60,7 @@ def train_reader(
     start: Start = None,
     rate: Annotated[float, typer.Option("--rate", min=0, help="Highest learning rate.")] = 1.5e-4,
     frozen: Annotated[int, typer.Option("--frozen", min=0, max=12, help="Lowest layers that stay as they are.")] = 3,
+    keep: Annotated[float, typer.Option("--keep", min=0, max=1, help="Share of --start in what is written.")] = 0.0,
     seed: Seed = 1,
     calibrate_only: Annotated[bool, typer.Option("--calibrate-only", help="Only fit the threshold anew.")] = False,
     home: Home = None,
@@ -73,7 +74,7 @@ def train_reader(
     run = TrainingRun(data, settings.models, settings.home / "training", output or settings.checkpoint, examples)
     with _sentences():
         if not calibrate_only:
-            run_reader_training(run, ReaderKnobs(rate=rate, frozen=frozen, seed=seed, start=start), note)
+            run_reader_training(run, ReaderKnobs(rate=rate, frozen=frozen, seed=seed, start=start, keep=keep), note)
         calibration = run_calibration(replace(run, examples=None), note)
     if as_json:
         emit({"output": str(run.output), "calibration": plain(calibration)})

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from llm.encoder import Encoder
 from llm.reader import Calibration, Passage, Reader
 from llm.training.calibrate import PolarityGuess, Scored, calibrate
 from llm.training.loop import Progress
-from llm.training.reader import ReaderKnobs, new_reader_net, recalibrate, save_reader, train_reader
+from llm.training.reader import ReaderKnobs, blend, new_reader_net, recalibrate, save_reader, train_reader
 from llm.training.reader_data import is_own, polarity_class, reader_examples
 from llm.training.rows import Row, read_training_rows, split_by_passage
 from llm.training.writer import WriterKnobs, new_writer_net, save_writer, train_writer
@@ -69,7 +70,11 @@ def run_reader_training(run: TrainingRun, knobs: ReaderKnobs, say: Say) -> None:
     say(f"{len(examples)} of {len(made.examples)} examples; {made.counts}")
     net = new_reader_net(encoder, knobs)
     train_reader(net, examples, run.work / "reader", knobs, _report(say))
+    if knobs.start is not None and knobs.keep:
+        blend(net, knobs.start, knobs.keep)
     facts: dict[str, object] = {
+        "start": json.loads((knobs.start / "reader.json").read_text())["sha256"] if knobs.start else None,
+        "keep": knobs.keep,
         "examples": len(examples),
         "rate": knobs.rate,
         "batch": knobs.batch,

@@ -1,9 +1,10 @@
 """Evidence: the part of a passage that the writer sees and every citation points into.
 
-A window holds the sentences with the reader's spans and as many neighbours as fit. It is one
-contiguous piece of the passage, whole sentences, list items and table rows where possible, so that
-`text == passage[start:end]` always. Length is counted with runs of blanks as one, as the prompt
-prints them (tables padded to columns would otherwise fill it with nothing).
+A window holds the sentences with the reader's spans, and neighbours only where those are short: a
+small writer easily puts a neighbour's fact in words. It is one contiguous piece of the passage,
+whole sentences, list items and table rows where possible, so that `text == passage[start:end]`
+always. Length is counted with runs of blanks as one, as the prompt prints them (tables padded to
+columns would otherwise fill it with nothing).
 """
 
 import re
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from llm.sentences import split_sentences
 
 EVIDENCE_CHARACTERS = 420  # of one passage: 100-120 tokens of the writer's vocabulary
+NEIGHBOUR_CHARACTERS = 180  # up to which neighbours are added; of 160, 250 and 420 the shortest wrote best
 _BLANKS = re.compile(r"[^\S\n]+")
 _BREAKS = re.compile(r"[\s，、；,;|]")
 
@@ -38,22 +40,29 @@ class Source:
     spans: tuple[tuple[int, int], ...]
 
 
-def gather_evidence(sources: Sequence[Source], limit: int = EVIDENCE_CHARACTERS) -> list[Evidence]:
+def gather_evidence(
+    sources: Sequence[Source], limit: int = EVIDENCE_CHARACTERS, neighbours: int = NEIGHBOUR_CHARACTERS
+) -> list[Evidence]:
     """One window a source, in the order given; together about `limit` characters, and never below a third of it each.
 
-    A source after the first shares what the first ones left.
+    A source after the first shares what the first ones left. Neighbours are added up to `neighbours` characters.
     """
     found: list[Evidence] = []
     left = limit
     for source in sources:
-        start, end = window(source.text, source.spans, max(left, limit // 3))
+        start, end = window(source.text, source.spans, max(left, limit // 3), neighbours)
         found.append(Evidence(source.number, source.title, source.text[start:end], start, end))
         left -= visible_length(source.text[start:end])
     return found
 
 
-def window(passage_text: str, spans: Sequence[tuple[int, int]], limit: int = EVIDENCE_CHARACTERS) -> tuple[int, int]:
-    """Offsets of the window around `spans` (best first), about `limit` characters.
+def window(
+    passage_text: str,
+    spans: Sequence[tuple[int, int]],
+    limit: int = EVIDENCE_CHARACTERS,
+    neighbours: int = NEIGHBOUR_CHARACTERS,
+) -> tuple[int, int]:
+    """Offsets of the window around `spans` (best first), about `limit` characters; neighbours up to `neighbours`.
 
     All spans are kept while the sentences between the first and the last take less than twice the
     limit (lists need their items); beyond that the later spans give way. A sentence longer than that is cut around
@@ -70,7 +79,7 @@ def window(passage_text: str, spans: Sequence[tuple[int, int]], limit: int = EVI
             first, last = low, high
     if _length(passage_text, sentences, first, last) > 2 * limit:
         return _cut(passage_text, sentences[first][0], sentences[last][1], spans, limit)
-    first, last = _grow(passage_text, sentences, first, last, limit)
+    first, last = _grow(passage_text, sentences, first, last, min(limit, neighbours))
     return sentences[first][0], sentences[last][1]
 
 

@@ -32,6 +32,7 @@ TITLE_TOKENS = 24
 PASSAGE_TOKENS = 256  # of one window; longer passages are read in overlapping windows
 STRIDE = 128
 LONGEST_SPAN = 110  # tokens
+TOKEN_COST = 0.01  # logits a token of a span; of 0 to 0.05 the best on held-out questions of both languages
 _SPANS = 6
 
 
@@ -245,13 +246,19 @@ def _trimmed(text: str, span: Span) -> Span:
 
 
 def best_spans(start: Tensor, end: Tensor, features: Features) -> list[Span]:
-    """The best non-overlapping spans of one row of logits (T,), as characters; scores relative to "no answer"."""
+    """The best non-overlapping spans of one row of logits (T,), as characters; scores relative to "no answer".
+
+    Every token costs a little: start and end are chosen apart from each other, so that the start of one candidate and
+    the end of another make spans that are too long more often than too short.
+    """
     count = len(features.offsets)
     if count == 0:
         return []
     first = features.first
     none = float(start[0] + end[0])
     scores = start[first : first + count, None] + end[None, first : first + count] - none  # (start, end)
+    places = torch.arange(count)
+    scores = scores - TOKEN_COST * (places[None, :] - places[:, None])
     allowed = torch.ones_like(scores, dtype=torch.bool).triu().tril(LONGEST_SPAN - 1)
     scores = scores.masked_fill(~allowed, -math.inf)
     spans: list[Span] = []

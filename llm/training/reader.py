@@ -28,13 +28,17 @@ POLARITY_WEIGHT = 0.5
 
 @dataclass(frozen=True)
 class ReaderKnobs:
-    """`frozen` lowest layers stay as they are; `batch` examples a step; `start` holds a reader to go on from."""
+    """`frozen` lowest layers stay as they are; `batch` examples a step; `start` holds a reader to go on from.
+
+    `keep` is the share of the start's weights in what is written (0 to 1).
+    """
 
     rate: float = 1.5e-4
     batch: int = 24
     frozen: int = 3
     seed: int = 1
     start: Path | None = None
+    keep: float = 0.0
 
 
 def new_reader_net(encoder: Encoder, knobs: ReaderKnobs) -> ReaderNet:
@@ -47,6 +51,19 @@ def new_reader_net(encoder: Encoder, knobs: ReaderKnobs) -> ReaderNet:
     net.trunk.embeddings.requires_grad_(False)
     net.trunk.layers[: knobs.frozen].requires_grad_(False)
     return net
+
+
+def blend(net: ReaderNet, start: Path, keep: float) -> None:
+    """Move what was trained back towards `start`: weights are `keep` * start + (1 - `keep`) * trained.
+
+    Averaging along the way from one training to the next is better than either end (Wortsman et al. 2022,
+    arXiv:2109.01903, eq. 1).
+    """
+    before = load_file(start / "reader.safetensors")
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if parameter.requires_grad:
+                parameter.lerp_(before[name].float(), keep)
 
 
 def span_loss(logits: Tensor, targets: Tensor, allowed: Tensor) -> Tensor:

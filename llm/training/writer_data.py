@@ -22,7 +22,7 @@ from llm.writer.prompt import build_prompt
 from llm.writer.tokenizer import WriterTokenizer
 
 DISTRACTED = 0.25
-WINDOWS = (160, EVIDENCE_CHARACTERS)  # characters of evidence, one drawn for each example
+WINDOWS = (160, EVIDENCE_CHARACTERS)  # characters up to which neighbours are shown, one drawn for each example
 STATEMENTS = 0.25  # of yes/no rows: the response without its leading word
 LONGEST_RESPONSE = 110  # tokens; the few longer ones are left out
 LONGEST_EXAMPLE = 230  # tokens, prompt included; the time of a step grows with the longest of its batch
@@ -75,7 +75,7 @@ def writer_examples(
         if id(row) in wrong:
             title, text = wrong[id(row)]
             sources.append(Source(2, title, text, ()))
-        evidence = gather_evidence(sources, rng.choice(WINDOWS))
+        evidence = gather_evidence(sources, neighbours=rng.choice(WINDOWS))
         if len(evidence) > 1 and rng.random() < 0.4:
             evidence.reverse()
         response = row.response

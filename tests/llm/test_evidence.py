@@ -15,12 +15,18 @@ def span_of(text: str, part: str) -> tuple[int, int]:
 
 def test_a_window_holds_its_span_in_whole_sentences_with_neighbours_on_both_sides() -> None:
     span = span_of(PASSAGE, "room number 15")
-    start, end = window(PASSAGE, [span], 420)
+    start, end = window(PASSAGE, [span], 420, neighbours=420)
     assert start <= span[0] and span[1] <= end
     assert 300 <= end - start <= 420
     borders = {border for sentence in split_sentences(PASSAGE) for border in sentence}
     assert {start, end} <= borders
     assert "Rule 14" in PASSAGE[start:end] and "Rule 16" in PASSAGE[start:end]
+
+
+def test_a_span_of_some_length_gets_no_neighbours() -> None:
+    first, last = span_of(PASSAGE, "room number 4 "), span_of(PASSAGE, "room number 7 ")
+    start, end = window(PASSAGE, [(first[0], last[1])])
+    assert PASSAGE[start:end].startswith("Rule 4 ") and "Rule 8" not in PASSAGE[start:end]
 
 
 def test_all_items_of_a_list_stay_in_the_window() -> None:
@@ -57,7 +63,7 @@ def test_windows_share_the_limit_and_equal_their_passages() -> None:
         Source(2, "Rooms", PASSAGE, (span_of(PASSAGE, "room number 4 "),)),
         Source(1, "Food", other, (span_of(other, "eight"),)),
     ]
-    found = gather_evidence(sources, 420)
+    found = gather_evidence(sources, 420, neighbours=420)
     assert [item.number for item in found] == [2, 1]
     for item, source in zip(found, sources, strict=True):
         assert source.text[item.start : item.end] == item.text

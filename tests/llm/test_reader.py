@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from llm.encoder import Encoder
-from llm.reader import LONGEST_SPAN, Calibration, Features, Passage, Reader, best_spans
+from llm.reader import LONGEST_SPAN, TOKEN_COST, Calibration, Features, Passage, Reader, best_spans
 from llm.training.reader import ReaderKnobs, new_reader_net, recalibrate, save_reader
 from tests.tiny import tiny_checkpoint, tiny_models
 
@@ -36,6 +36,7 @@ def slow_best(start: list[float], end: list[float], features: Features) -> tuple
     for low in range(count):
         for high in range(low, min(count, low + LONGEST_SPAN)):
             score = start[features.first + low] + end[features.first + high] - start[0] - end[0]
+            score -= TOKEN_COST * (high - low)
             if score > best[2]:
                 best = (features.offsets[low][0], features.offsets[high][1], score)
     return best

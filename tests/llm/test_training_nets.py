@@ -15,7 +15,7 @@ from llm.training.calibrate import (
     choose_threshold,
     fit_logistic,
 )
-from llm.training.reader import ReaderKnobs, new_reader_net, reader_losses, save_reader, train_reader
+from llm.training.reader import ReaderKnobs, blend, new_reader_net, reader_losses, save_reader, train_reader
 from llm.training.reader_data import ReaderExample
 from llm.training.writer import WriterKnobs, new_writer_net, save_writer, train_writer, writer_losses
 from llm.training.writer_data import WriterExample
@@ -59,6 +59,21 @@ def test_the_reader_learns_a_word_and_leaves_the_frozen_part_alone(models: Path,
     save_reader(net, encoder, tmp_path / "out", Calibration(), {})
     reading = Reader.load(tmp_path / "out", encoder).read("the", [Passage("", "the server and an index")])[0]
     assert "the server and an index"[reading.spans[0].start : reading.spans[0].end] == "index"
+
+
+def test_a_blend_stands_between_the_start_and_what_was_trained(models: Path, tmp_path: Path) -> None:
+    encoder = Encoder.load(models / "encoder")
+    old = new_reader_net(encoder, ReaderKnobs(frozen=0))
+    with torch.no_grad():
+        old.trunk.layers[0].out.weight.fill_(0.25)
+    save_reader(old, encoder, tmp_path, Calibration(), {})
+    net = new_reader_net(encoder, ReaderKnobs(frozen=0, start=tmp_path))
+    with torch.no_grad():
+        net.trunk.layers[0].out.weight.fill_(1.0)
+        net.span.bias.fill_(2.0)
+    blend(net, tmp_path, 0.75)
+    assert net.trunk.layers[0].out.weight.unique().tolist() == [0.4375]
+    assert net.span.bias.tolist() == [pytest.approx(0.5 + 0.75 * float(b), abs=1e-3) for b in old.span.bias]
 
 
 def test_span_loss_looks_at_the_passage_and_position_zero_only(models: Path) -> None:
