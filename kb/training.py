@@ -71,7 +71,7 @@ def run_reader_training(run: TrainingRun, knobs: ReaderKnobs, say: Say) -> None:
     net = new_reader_net(encoder, knobs)
     train_reader(net, examples, run.work / "reader", knobs, _report(say))
     if knobs.start is not None and knobs.keep:
-        blend(net, knobs.start, knobs.keep)
+        blend(net, new_reader_net(encoder, knobs), knobs.keep)
     facts: dict[str, object] = {
         "start": json.loads((knobs.start / "reader.json").read_text())["sha256"] if knobs.start else None,
         "keep": knobs.keep,

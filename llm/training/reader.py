@@ -53,17 +53,17 @@ def new_reader_net(encoder: Encoder, knobs: ReaderKnobs) -> ReaderNet:
     return net
 
 
-def blend(net: ReaderNet, start: Path, keep: float) -> None:
+def blend(net: ReaderNet, start: ReaderNet, keep: float) -> None:
     """Move what was trained back towards `start`: weights are `keep` * start + (1 - `keep`) * trained.
 
     Averaging along the way from one training to the next is better than either end (Wortsman et al. 2022,
     arXiv:2109.01903, eq. 1).
     """
-    before = load_file(start / "reader.safetensors")
+    before = dict(start.named_parameters())
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             if parameter.requires_grad:
-                parameter.lerp_(before[name].float(), keep)
+                parameter.lerp_(before[name], keep)
 
 
 def span_loss(logits: Tensor, targets: Tensor, allowed: Tensor) -> Tensor:
