@@ -188,6 +188,8 @@ class GroundedDecoding:
             return self._admits_number(text, unit)
         if whole_word and word.lower() in NUMBER_WORDS and word.lower() not in ("one", "hundred", "thousand", "zero"):
             return word.lower() in known.counts or NUMBER_WORDS[word.lower()] in known.counts
+        if unit.complete and _is_initial(word) and word not in known.exact:
+            return False
         if not self._is_measured(text, unit):
             return False
         if not _is_protected(word, lead, opening):
@@ -221,12 +223,12 @@ class GroundedDecoding:
         if self._numbers_a_line(text, unit):
             return True
         if not unit.complete:
-            return number in known.prefixes and (
-                number not in known.asked_numbers or self._is_repeated(text, unit) or self._is_longer(number)
+            return self._is_longer(number) or any(
+                asked.startswith(number) and self._is_repeated(text, unit, asked) for asked in known.asked_numbers
             )
         if number in known.exact:
             return self._keeps_its_sign(text, unit) and self._follows_pair(text, unit)
-        return number in known.asked_numbers and self._is_repeated(text, unit)
+        return number in known.asked_numbers and self._is_repeated(text, unit, number)
 
     def _keeps_its_sign(self, text: str, unit: WrittenUnit) -> bool:
         """A percentage stays one, and nothing else becomes one; the same for degrees."""
@@ -239,10 +241,10 @@ class GroundedDecoding:
     def _is_longer(self, number: str) -> bool:
         return any(form.startswith(number) for form in self._known.exact)
 
-    def _is_repeated(self, text: str, unit: WrittenUnit) -> bool:
+    def _is_repeated(self, text: str, unit: WrittenUnit, number: str) -> bool:
         """A number of the question alone: the word before it must be the question's."""
         previous = last_unit(text[: unit.start]).lower()
-        return bool(previous) and previous in self._known.asked_numbers[unit.text]
+        return bool(previous) and previous in self._known.asked_numbers[number]
 
     def _numbers_a_line(self, text: str, unit: WrittenUnit) -> bool:
         """The next number of a numbered list, at the beginning of a line and closed by a full stop or bracket."""
@@ -340,6 +342,11 @@ def _is_protected(word: str, lead: str, opening: bool) -> bool:
     if any(c.isupper() for c in word[1:]) or (word[0].isupper() and not opening):
         return True
     return lead[-1:] in tuple(_LEADING_SIGNS) and not lead.endswith((" -", "\n-"))
+
+
+def _is_initial(word: str) -> bool:
+    """A capital letter alone: a name that may not be said must not be spelled letter by letter either."""
+    return len(word) == 1 and word.isupper() and word not in "AI"
 
 
 def _is_month(word: str) -> bool:

@@ -104,6 +104,13 @@ def test_a_number_of_the_question_stays_in_the_phrase_of_the_question() -> None:
     assert not admits("It pays 90.", asked)
 
 
+def test_a_name_that_may_not_be_said_is_not_spelled_either() -> None:
+    asked = "What does OPQ-12 ask of the Berlin office?"
+    for text in ("OPQ-12 pays.", "O. P. Q. 12", "O. P. Q. 1", "It pays O. P."):
+        assert not admits(text, asked), text
+    assert admits("A ticket, as I mail it.", asked)
+
+
 def test_a_name_of_the_question_is_only_said_with_the_evidence() -> None:
     asked = "Does the Paris office, like the one in Berlin, pay for three nights?"
     assert admits("The Berlin office pays.", asked)
