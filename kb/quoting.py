@@ -22,6 +22,8 @@ _PLURAL_EN = re.compile(
 _PLURAL_ZH = re.compile(
     "哪些|哪几|都有|几种|几条|列出|步骤|分别|包括什么|哪[两三四五]|有什么(?:类型|方式|方法|步骤|办法|要求|条件)"
 )
+_HOW_TO = re.compile(r"\bhow (?:do|can|could|should|would|must|to)\b|\bsteps?\b|怎么|怎样|如何", re.I)
+_NUMBERED = re.compile(r"\s*(?:\d{1,3}[.)、．]|[(（]\d{1,2}[)）]|[①-⑳])")
 _MARKUP = re.compile(r"^\s*(?:>+\s*|#{1,6}\s+)")
 
 
@@ -43,9 +45,12 @@ def readable_quote(text: str, span: tuple[int, int], question: str) -> Quote:
 
     The span itself is always inside.
     """
-    items = _list_around(text, span) if asks_for_list(question) or _spans_items(text, span) else []
+    wants_all = asks_for_list(question) or _spans_items(text, span) or _is_step(text, span, question)
+    items = _list_around(text, span) if wants_all else []
     if items:
-        return Quote("\n".join(f"- {spoken(text[start:end])}" for start, end in items), tuple(items))
+        numbered = _NUMBERED.match(text[text.rfind("\n", 0, items[0][0]) + 1 : items[0][0]])
+        lines = (f"{f'{n}.' if numbered else '-'} {spoken(text[a:b])}" for n, (a, b) in enumerate(items, 1))
+        return Quote("\n".join(lines), tuple(items))
     start, end = _widened(text, span)
     after = _led_to(text, end) if text[end - 1 : end] in (":", "：") else end
     lines = [spoken(text[start:end]), *(line.rstrip() for line in text[end:after].splitlines() if line.strip())]
@@ -68,6 +73,11 @@ def _touched(text: str, span: tuple[int, int]) -> list[tuple[int, int]]:
 
 def _spans_items(text: str, span: tuple[int, int]) -> bool:
     return sum(list_marker_end(text[a:b]) > 0 for a, b in _touched(text, span)) > 1
+
+
+def _is_step(text: str, span: tuple[int, int], question: str) -> bool:
+    """Whether the span is a numbered step and the question asks how to do something: all steps are the answer."""
+    return bool(_HOW_TO.search(question)) and any(_NUMBERED.match(text[a:b]) for a, b in _touched(text, span)[:1])
 
 
 def _list_around(text: str, span: tuple[int, int]) -> list[tuple[int, int]]:

@@ -84,15 +84,23 @@ def read_passages(components: Components, question: str, found: Sequence[FoundPa
     chosen = order[0]
     believed = [n for n in order if n == chosen or readings[n].confidence >= least][:2]
     span = readings[chosen].spans[0]
+    quote = readable_quote(found[chosen].chunk.text, (span.start, span.end), question)
+    items = quote.pieces if len(quote.pieces) > 1 else ()  # the writer is to see a list as a whole
     return Read(
         is_answered=True,
         mode="quote",
         confidence=confidence,
         polarity=readings[chosen].polarity,
         believed=tuple(
-            Believed(n + 1, heading_line(found[n].chunk), found[n].chunk, _spans(readings[n])) for n in believed
+            Believed(
+                n + 1,
+                heading_line(found[n].chunk),
+                found[n].chunk,
+                _spans(readings[n]) + (items if n == chosen else ()),
+            )
+            for n in believed
         ),
-        quote=readable_quote(found[chosen].chunk.text, (span.start, span.end), question),
+        quote=quote,
         quotes=quotes,
     )
 

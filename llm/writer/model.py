@@ -55,7 +55,10 @@ class Decoder(nn.Module):
         """Create the layers; build under `torch.device("meta")` and load with `assign=True` to allocate nothing."""
         super().__init__()
         self.config = config
-        self.embed_tokens = nn.Embedding(config.vocab, config.width)
+        table = torch.empty(config.vocab, config.width)
+        if not table.is_meta:  # filling a table that is not there would import torch's compiler, which takes 1.5 s
+            nn.init.normal_(table)
+        self.embed_tokens = nn.Embedding(config.vocab, config.width, _weight=table)
         self.layers = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_eps)
         self.rope = Rope(config.head_dim, config.rope_theta, config.max_tokens)

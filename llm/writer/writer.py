@@ -16,7 +16,8 @@ from llm.writer.prompt import build_prompt, printed
 
 MAX_TOKENS = 180  # of an answer; the longest training responses take about 150
 _FEWEST_TOKENS = 8  # a sentence worth beginning
-_FIRST_GUESS = (0.0026, 0.08)  # seconds a prompt token and a step: two AVX2 cores in fp32
+_FIRST_GUESS = (0.0015, 0.03)  # seconds a token of the prompt and of the answer: rather too fast, to try at least once
+_FORGET = 0.95  # of a pace that forbade writing: it may have been that of a busy moment
 
 
 class Writing:
@@ -78,6 +79,7 @@ class Writer:
         if deadline is not None:
             deadline -= self._step_s  # a pass that has begun is not broken off
             if time.monotonic() + len(prompt) * self._prompt_s + _FEWEST_TOKENS * self._step_s > deadline:
+                self._prompt_s, self._step_s = self._prompt_s * _FORGET, self._step_s * _FORGET
                 return Writing(iter(()))
         sources = [text for item in evidence for text in (printed(item.title), printed(item.text))]
         constraint = GroundedDecoding(tokenizer, sources, printed(question), polarity, is_negated)

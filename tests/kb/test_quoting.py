@@ -31,6 +31,14 @@ def test_all_items_of_a_list_are_quoted_for_a_question_that_wants_several() -> N
     assert quote(text, "What to bring", "Which things do I bring?").text == found.text
 
 
+def test_all_steps_are_quoted_for_a_question_how_to_do_something() -> None:
+    text = "To add a calendar:\n\n1. Open the settings\n2. Click on Add\n3. Choose a country\n\nThen wait."
+    steps = "1. Open the settings\n2. Click on Add\n3. Choose a country"
+    assert quote(text, "Open the settings", "How do I add a calendar?").text == steps
+    assert quote(text, "Click on Add", "怎么添加日历？").text == steps
+    assert quote(text, "Choose a country", "What do I choose?").text == "Choose a country"
+
+
 def test_one_item_is_enough_for_a_question_about_one_fact() -> None:
     text = "Prices:\n- Basic: 5 euros\n- Gold: 9 euros\n"
     assert quote(text, "9 euros", "What does Gold cost?").text == "Gold: 9 euros"

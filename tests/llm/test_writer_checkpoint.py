@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,15 @@ def save(folder: Path, base: Path, model: Decoder) -> Path:
     name, sha256 = base_info(base)
     save_checkpoint(folder, CheckpointInfo(name, sha256, TINY_MOE, LORA, training={"steps": 3}), trained_tensors(model))
     return folder
+
+
+def test_loading_does_not_import_the_compiler_of_torch(base: Path) -> None:
+    """It takes longer than all the rest of a short command."""
+    code = (
+        "import sys; from pathlib import Path; from llm.writer.checkpoint import load_writer; "
+        "load_writer(Path(sys.argv[1]), None); sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(base)], check=False).returncode == 0
 
 
 @torch.inference_mode()
