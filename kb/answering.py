@@ -18,7 +18,7 @@ from kb.components import Components
 from kb.errors import InvalidInput
 from kb.followups import search_text
 from kb.language import is_written_in, not_found, question_language
-from kb.reading import Read, read_passages
+from kb.reading import Believed, Read, read_passages
 from kb.writing import Composer, Said, sentences_of
 from llm.evidence import Evidence, Source, gather_evidence
 from llm.writer.check import Checked
@@ -234,9 +234,8 @@ def _write(
     quoted: Checked,
     deadline: float | None,
 ) -> Iterator[Said]:
-    start, end = read.believed[0].spans[0]
-    window = next(item for item in evidence if item.number == read.number)
-    marked = Evidence(read.number, window.title, read.quote_text, start - window.start, end - window.start)
+    windows = {item.number: item for item in evidence}
+    marked = [_marked(one, windows[one.number]) for one in read.believed]
     composer = Composer(evidence, marked, question.text, quoted)
     writing = writer.write(
         question.text, evidence, read.polarity, is_negated=negates(read.quote_text), deadline=deadline
@@ -246,6 +245,12 @@ def _write(
         if composer.is_done:
             break
     yield from composer.finish()
+
+
+def _marked(one: Believed, window: Evidence) -> Evidence:
+    """The reader's best span in a passage, as evidence of its own."""
+    start, end = one.spans[0]
+    return Evidence(one.number, one.title, one.chunk.text[start:end], start - window.start, end - window.start)
 
 
 def _evidence(read: Read) -> list[Evidence]:

@@ -49,7 +49,7 @@ def readable_quote(text: str, span: tuple[int, int], question: str) -> Quote:
     items = _list_around(text, span) if wants_all else []
     if items:
         numbered = _NUMBERED.match(text[text.rfind("\n", 0, items[0][0]) + 1 : items[0][0]])
-        lines = (f"{f'{n}.' if numbered else '-'} {spoken(text[a:b])}" for n, (a, b) in enumerate(items, 1))
+        lines = [f"{f'{n}.' if numbered else '-'} {spoken(text[a:b])}" for n, (a, b) in enumerate(items, 1)]
         return Quote("\n".join(lines), tuple(items))
     start, end = _widened(text, span)
     after = _led_to(text, end) if text[end - 1 : end] in (":", "：") else end

@@ -64,11 +64,11 @@ class Composer:
     def __init__(
         self,
         evidence: Sequence[Evidence],
-        marked: Evidence,
+        marked: Sequence[Evidence],
         question: str,
         quoted: Checked,
     ) -> None:
-        """`marked` is the reader's span, as offsets in the window of its number; `quoted` the quote with its source."""
+        """`marked` are the reader's spans, each as offsets in the window of its number; `quoted` is the quote."""
         self._evidence = evidence
         self._question = question
         self._marked = marked
@@ -93,7 +93,7 @@ class Composer:
         elif checked.source is None or sentence.rstrip().endswith((":", "：")):
             if leading_answer(sentence) is not None or sentence.rstrip().endswith((":", "：")):
                 self._waiting.append(sentence)
-        elif self._rests or addresses(checked, self._marked, self._question):
+        elif self._rests or any(addresses(checked, span, self._question) for span in self._marked):
             yield from self._say(sentence, checked)
         else:
             yield from self._say_quote()

@@ -12,7 +12,7 @@ QUOTE = "Receipts are due within 30 days."
 def compose(*sentences: str, polarity: Polarity = "undecided", question: str = "When do I hand them in?") -> list[Said]:
     at = TEXT.index("a badge") if "bring" in question else 0
     marked = Evidence(2, "", TEXT[at:] if at else QUOTE, at, len(TEXT) if at else len(QUOTE))
-    composer = Composer(EVIDENCE, marked, question, Checked(QUOTE, True, 2, 0, 0))
+    composer = Composer(EVIDENCE, [marked], question, Checked(QUOTE, True, 2, 0, 0))
     said = [one for sentence in sentences for one in composer.add(sentence, polarity)]
     return [*said, *composer.finish()]
 
