@@ -89,7 +89,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Sources:
-    """Event: the passages found, best first."""
+    """Event: the passages found, best first. A second one takes the place of the first."""
 
     passages: tuple[AnswerPassage, ...]
 
@@ -132,6 +132,9 @@ class _Clock:
     def note(self, **stages: float) -> None:
         self.timings = replace(self.timings, **stages)
 
+    def add(self, **stages: float) -> None:
+        self.note(**{name: (getattr(self.timings, name) or 0.0) + passed for name, passed in stages.items()})
+
 
 def answer(components: Components, principal: Principal, question: Question) -> Answer:
     """Answer within the budget. Raises NotFound for an unknown collection, InvalidInput for no question or a novel."""
@@ -151,15 +154,18 @@ def _trip(
     components: Components, principal: Principal, question: Question, *, limit_ms: int
 ) -> Generator[Event, None, None]:
     clock = _Clock()
-    asked = _asked(question)
+    texts = _asked(question)
     with components.database.read() as session:
         groups = readable_groups(session, principal, question.collections)
-    found = components.index.find(asked, PASSAGES, groups)
-    clock.note(embed=found.timings.embed_ms, search=found.timings.search_ms)
-    yield Sources(tuple(show(n, passage) for n, passage in enumerate(found.passages, start=1)))
-    reading = time.monotonic()
-    read = read_passages(components, question.text, found.passages)
-    clock.note(read=1000 * (time.monotonic() - reading))
+    for text in texts:
+        found = components.index.find(text, PASSAGES, groups)
+        clock.add(embed=found.timings.embed_ms, search=found.timings.search_ms)
+        yield Sources(tuple(show(n, passage) for n, passage in enumerate(found.passages, start=1)))
+        reading = time.monotonic()
+        read = read_passages(components, question.text, found.passages)
+        clock.add(read=1000 * (time.monotonic() - reading))
+        if read.is_answered:
+            break
     yield EvidenceFound(read.confidence, _quoted(read))
     language = question_language(question.text)
     said: list[Said] = []
@@ -187,13 +193,17 @@ def _trip(
     yield Done(_stored(components, principal, made, clock))
 
 
-def _asked(question: Question) -> str:
-    """What to search for. Raises InvalidInput where nothing, or far too much, is asked."""
+def _asked(question: Question) -> tuple[str, ...]:
+    """What to search for until there is an answer: a follow-up with the words before it, then alone.
+
+    Raises InvalidInput where nothing, or far too much, is asked.
+    """
     if not question.text.strip():
         raise InvalidInput("The question is empty.")
     if len(question.text) > LONGEST_QUESTION:
         raise InvalidInput(f"The question has {len(question.text)} characters; at most {LONGEST_QUESTION} are read.")
-    return search_text(question.text, [turn.content for turn in question.history if turn.role == "user"])
+    completed = search_text(question.text, [turn.content for turn in question.history if turn.role == "user"])
+    return (question.text,) if completed == question.text else (completed, question.text)
 
 
 def _say(

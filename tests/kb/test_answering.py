@@ -167,7 +167,21 @@ def test_without_a_trained_reader_the_nearest_sentence_is_given_as_unread(compon
 
 def test_a_follow_up_is_searched_with_the_question_before_it(components: Components) -> None:
     history = (Turn("user", "How many days of vacation are there?"), Turn("assistant", "25 days."))
-    alone = answer(components, LOCAL, Question("And for them?", mode="quote"))
-    after = answer(components, LOCAL, Question("And for them?", history=history, mode="quote"))
+    believing = never_refusing(components)
+    alone = answer(believing, LOCAL, Question("And for them?", mode="quote"))
+    after = answer(believing, LOCAL, Question("And for them?", history=history, mode="quote"))
     assert after.passages[0].document == "Vacation"
     assert alone.question == after.question == "And for them?"
+
+
+def test_a_follow_up_without_an_answer_is_searched_alone_as_well(components: Components) -> None:
+    assert components.reader is not None
+    refusing = replace(components, reader=components.reader.with_threshold(1.1))
+    history = (Turn("user", "How many days of vacation are there?"), Turn("assistant", "25 days."))
+    events = list(stream(refusing, LOCAL, Question("And trains?", history=history)))
+    first, second = (event.passages for event in events if isinstance(event, Sources))
+    assert first[0].document == "Vacation" and second[0].document == "Travel"
+    done = events[-1]
+    assert isinstance(done, Done) and not done.answer.answered and done.answer.passages[0].document == "Travel"
+    alone = list(stream(refusing, LOCAL, Question("And trains?")))
+    assert sum(isinstance(event, Sources) for event in alone) == 1
