@@ -185,13 +185,20 @@ def _watch(processes: Mapping[str, subprocess.Popen[bytes]], say: Say) -> int:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Turn SIGTERM into an exception for the length of the block."""
+    """Turn SIGTERM and SIGINT into exceptions for the length of the block.
+
+    SIGINT too: a shell script starts its background commands with that signal ignored.
+    """
 
     def raise_stopped(_number: int, _frame: FrameType | None) -> None:
         raise _Stopped
 
-    before = signal.signal(signal.SIGTERM, raise_stopped)
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, raise_stopped),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
