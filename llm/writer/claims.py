@@ -56,6 +56,7 @@ NUMBER_WORDS = {
         "seventeen eighteen nineteen twenty".split()
     )
 } | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "ninety": "90", "hundred": "100", "thousand": "1000"}
+FREE_WORDS = FUNCTION_WORDS | _FREE_WORDS | _OPENERS | frozenset(NUMBER_WORDS)
 _HAN = "\u3400-\u9fff\uf900-\ufaff"
 _FREE_HAN = frozenset(
     "的了是在和与与及或也都就而其这那此该有会可以能要需应将把被由对为于从到向中上下里内外个些每各一不没无吗呢吧啊么什哪谁几多少怎如何请"

@@ -193,7 +193,7 @@ class GroundedDecoding:
         if not self._is_measured(text, unit):
             return False
         if not _is_protected(word, lead, opening):
-            if whole_word and not self._wording.admits(lead, word, complete=unit.complete):
+            if not self._wording.admits(lead, word, complete=unit.complete):
                 return False
             return not opening or self._follows_pair(text, unit)
         if not self._spells(word, unit.complete):

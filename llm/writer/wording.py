@@ -5,12 +5,22 @@ the question aside. The same account is kept while the sentence is written: a ne
 sentence, ended there, would still pass. So the writer rephrases instead of being corrected afterwards.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from llm.sentences import list_marker_end, split_sentences
 from llm.writer.check import MISSING_SHARE
-from llm.writer.claims import Term, forms, terms
+from llm.writer.claims import FREE_WORDS, Term, forms, terms
+
+_WORD = re.compile(r"[\w'’]+")
+
+
+def _prefixes(words: Iterable[str]) -> frozenset[str]:
+    return frozenset(word[:length] for word in words for length in range(1, len(word)))
+
+
+_FREE_PREFIXES = _prefixes(FREE_WORDS)
 
 
 class Wording:
@@ -19,12 +29,16 @@ class Wording:
     def __init__(self, evidence: Sequence[str], question: str) -> None:
         self._found = forms(term for text in evidence for term in terms(text))
         self._asked = forms(terms(question))
-        words = {word.lower() for text in (*evidence, question) for word in text.split()}
-        self._prefixes = frozenset(word[:length] for word in words for length in range(1, len(word)))
+        words = {word for text in evidence for word in _WORD.findall(text.lower())}
+        words |= {word for word in _WORD.findall(question[:1].lower() + question[1:]) if word.islower()}  # no names
+        self._prefixes = _prefixes(words) | _FREE_PREFIXES
         self._begun = lru_cache(maxsize=4)(self._account)
 
     def admits(self, lead: str, word: str, *, complete: bool) -> bool:
-        """Whether `word` may stand behind `lead`, the text before it. A word that is not `complete` may go on."""
+        """Whether `word` may stand behind `lead`, the text before it. A word that is not `complete` may go on.
+
+        It must be on the way to a known word then, or be new itself: so no word is spelled into nowhere.
+        """
         opening = not lead.strip() or lead.rstrip()[-1:] in ".!?:\n"
         claimed = _claims(word, opening)
         missing = [term for term in claimed if term.form not in self._found and term.form not in self._asked]

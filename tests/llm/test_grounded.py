@@ -104,6 +104,15 @@ def test_a_number_of_the_question_stays_in_the_phrase_of_the_question() -> None:
     assert not admits("It pays 90.", asked)
 
 
+def test_no_word_is_spelled_into_nowhere() -> None:
+    automaton = decoder("What does DeskPay cost?")
+    for letter in "Desk":
+        (token,) = TOKENIZER.encode_text(letter)
+        assert automaton.admits(token)
+        automaton._take(token)
+    assert not any(automaton.admits(TOKENIZER.encode_text(letter)[0]) for letter in "pjvkf")
+
+
 def test_a_name_that_may_not_be_said_is_not_spelled_either() -> None:
     asked = "What does OPQ-12 ask of the Berlin office?"
     for text in ("OPQ-12 pays.", "O. P. Q. 12", "O. P. Q. 1", "It pays O. P."):
