@@ -93,7 +93,8 @@ class Occurrences:
                 before = words[place - 1] if place else ""
                 for number in filter(is_number, parts(unit)):
                     self._ask(number, before)
-            if place and not text[found[place - 1][1] : start].strip(" ,\u00a0"):
+            gap = text[found[place - 1][1] : start] if place else "|"
+            if not gap.replace("\n", " ", 1).strip(" ,\u00a0"):  # a line may be wrapped inside a name
                 self.pairs.add((words[place - 1].lower(), unit.lower()))
             if numbers and unit.lower() in NUMBER_WORDS:
                 self.counts |= {unit.lower(), NUMBER_WORDS[unit.lower()]}
@@ -145,4 +146,4 @@ def measure(word: str) -> str:
 
 def is_free(word: str) -> bool:
     """A word that needs no source although it is capitalised inside a sentence: "I", "The" after a quotation mark."""
-    return word.lower() in FUNCTION_WORDS
+    return word.lower() in FUNCTION_WORDS and (len(word) > 1 or word in "aAI")

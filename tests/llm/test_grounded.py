@@ -113,6 +113,11 @@ def test_no_word_is_spelled_into_nowhere() -> None:
     assert not any(automaton.admits(TOKENIZER.encode_text(letter)[0]) for letter in "pjvfxz")
 
 
+def test_a_name_wrapped_over_two_lines_is_one_name() -> None:
+    assert admits("Mail Maria Lopez.", evidence="Please mail Maria\nLopez.")
+    assert not admits("Mail Maria Lopez.", evidence="Please mail Maria\n\nLopez is away.")
+
+
 def test_a_name_that_may_not_be_said_is_not_spelled_either() -> None:
     asked = "What does OPQ-12 ask of the Berlin office?"
     for text in ("OPQ-12 pays.", "O. P. Q. 12", "O. P. Q. 1", "It pays O. P."):
