@@ -1,4 +1,4 @@
-"""`kb model install` and `kb train reader|writer`."""
+"""`kb model install` and `kb train encoder|reader|writer`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from kb.cli_output import AsJson, Home, emit, note, plain, settings_for, show
 from kb.errors import ConfigError, InvalidInput
 
 model = typer.Typer(help="The two base models.", no_args_is_help=True)
-train = typer.Typer(help="Train the reader or the writer on your own questions.", no_args_is_help=True)
+train = typer.Typer(help="Train the networks on your own questions.", no_args_is_help=True)
 
 Data = Annotated[Path, typer.Option("--data", help="Folder with question files (JSON Lines, plain or .gz).")]
 Output = Annotated[Path | None, typer.Option("--output", help="Where to write the files (else KB_CHECKPOINT).")]
@@ -49,6 +49,29 @@ def install(
         show(f"Base models are in {settings.models}")
     if any(state.problem for state in states):
         raise typer.Exit(1)
+
+
+@train.command("encoder")
+def train_encoder(
+    context: typer.Context,
+    data: Data,
+    output: Output = None,
+    examples: Examples = None,
+    rate: Annotated[float, typer.Option("--rate", min=0, help="Highest learning rate.")] = 3e-4,
+    seed: Seed = 1,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the encoder so that questions find their passages; then every document is embedded anew: kb reindex."""
+    from kb.training import TrainingRun, run_encoder_training
+    from llm.training.encoder import EncoderKnobs
+
+    settings = settings_for(context, home)
+    run = TrainingRun(data, settings.models, settings.home / "training", output or settings.checkpoint, examples)
+    with _sentences():
+        run_encoder_training(run, EncoderKnobs(rate=rate, seed=seed), note)
+    if as_json:
+        emit({"output": str(run.output)})
 
 
 @train.command("reader")

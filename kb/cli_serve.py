@@ -61,5 +61,3 @@ def register(app: typer.Typer) -> None:
     app.command("serve")(serve)
     app.command("ui")(ui)
     app.command("run")(run_all)
-
-

@@ -15,6 +15,7 @@ from kb.errors import ModelMissing
 from kb.precision import Choice, Network, PrecisionMemory, PrecisionPolicy, read_processor
 from kb.settings import Settings
 from llm.base import MANIFEST, file_sha256, verify_models
+from llm.deltas import has_deltas
 from llm.encoder import Encoder
 from llm.reader import Passage, Reader
 from llm.writer.checkpoint import LoadedWriter, load_writer
@@ -48,11 +49,12 @@ class Networks:
         torch.set_num_threads(settings.thread_count)
 
     def encoder(self) -> Encoder:
-        """The encoder, in the same format everywhere, since stored vectors depend on it."""
-        folder = self._base("encoder")
+        """The encoder with the checkpoint's deltas, in the same format everywhere: stored vectors depend on both."""
+        folder, trained = self._base("encoder"), self._settings.checkpoint
+        deltas = trained if has_deltas(trained) else None
 
         def load(precision: str) -> Encoder:
-            return Encoder.load(folder, precision=precision)
+            return Encoder.load(folder, deltas, precision=precision)
 
         return self._load("encoder", folder / MANIFEST, load, time_encoder)
 
@@ -97,9 +99,7 @@ class Networks:
             return milliseconds
 
         try:
-            choice = self._policy.choose(
-                network, file_sha256(description)[:16], measure, always_time=self._always_time
-            )
+            choice = self._policy.choose(network, file_sha256(description)[:16], measure, always_time=self._always_time)
             self.choices[network] = choice
             if fastest and fastest[0][1] == choice.precision:
                 return fastest[0][2]

@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from llm.base import source_hash
 from llm.encoder import Encoder
 from llm.reader import Calibration, Passage, Reader
 from llm.training.calibrate import PolarityGuess, Scored, calibrate
+from llm.training.encoder import EncoderKnobs, new_deltas, save_encoder, train_encoder
 from llm.training.loop import Progress
+from llm.training.pairs import pair_batches
 from llm.training.reader import ReaderKnobs, blend, new_reader_net, recalibrate, save_reader, train_reader
 from llm.training.reader_data import is_own, polarity_class, reader_examples
 from llm.training.rows import Row, read_training_rows, split_by_passage
@@ -112,6 +115,27 @@ def run_calibration(run: TrainingRun, say: Say) -> Calibration:
     recalibrate(run.output, found)
     say(f"calibrated on {len(scored)} questions and {len(guesses)} of yes or no: {found}")
     return found
+
+
+def run_encoder_training(run: TrainingRun, knobs: EncoderKnobs, say: Say) -> None:
+    """Train deltas of the encoder on the answerable rows of `run.data` and write them to `run.output`; resumable.
+
+    `run.examples` bounds the pairs. Raises ValueError for unusable data.
+    """
+    encoder = Encoder.load(run.models / "encoder")
+    rows = read_training_rows(run.data)
+    train_rows, _ = split_by_passage(rows.kept, HELD_OUT_ONE_IN)
+    made = pair_batches(train_rows, encoder.tokenizer, nearest_passages, knobs.batch, knobs.seed)
+    batches = made if run.examples is None else made[: max(1, run.examples // knobs.batch)]
+    older = sum(batch.older for batch in batches)
+    say(f"{len(batches)} of {len(made)} batches of {knobs.batch} pairs, {older} of them of the older sets")
+    if not batches:
+        raise ValueError(f"{run.data} holds too few questions with answers for one batch of {knobs.batch}")
+    trunk = new_deltas(encoder, knobs)
+    train_encoder(trunk, encoder, batches, run.work / "encoder", knobs, _report(say))
+    facts: dict[str, object] = {"pairs": len(batches) * knobs.batch, **asdict(knobs)}
+    save_encoder(trunk, source_hash(run.models / "encoder"), run.output, knobs, facts)
+    say(f"encoder written to {run.output}")
 
 
 def run_writer_training(run: TrainingRun, knobs: WriterKnobs, say: Say) -> None:

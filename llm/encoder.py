@@ -1,7 +1,8 @@
 """Text to vector: multilingual-e5-small (Wang et al. 2024, arXiv 2402.05672), mean pooling, unit length.
 
 E5 wants to know what a text is: `query: ` or `passage: ` is put before it here and nowhere else. Texts longer than
-the 512 positions are read in windows whose vectors are averaged by token count.
+the 512 positions are read in windows whose vectors are averaged by token count. Deltas that training added are merged
+while loading and change the model's id, since stored vectors depend on them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from llm.base import source_hash
 from llm.bert import Bert, BertConfig, load_embeddings, load_layers
+from llm.deltas import merge_deltas
 
 Kind = Literal["query", "passage"]
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -57,26 +59,46 @@ def pad_ids(rows: Sequence[Sequence[int]], to: int | None = None) -> tuple[Tenso
     return ids, torch.arange(longest)[None, :] < lengths[:, None]
 
 
-class Encoder:
-    """The loaded network; safe to call from several threads."""
+def mean_pool(hidden: Tensor, real: Tensor | None) -> Tensor:
+    """Mean over the real tokens: (B, T, W) to (B, W)."""
+    if real is None:
+        return hidden.mean(1)
+    return (hidden * real[:, :, None]).sum(1) / real.sum(1, keepdim=True)
 
-    def __init__(self, trunk: Bert, tokenizer: Tokenizer, model_id: str) -> None:
+
+class Encoder:
+    """The loaded network; safe to call from several threads.
+
+    `base_id` names the installed base, `model_id` what vectors depend on: the base with its deltas, whose changed
+    parameters of the trunk are `adapted`.
+    """
+
+    def __init__(
+        self, trunk: Bert, tokenizer: Tokenizer, base_id: str, deltas: str = "", adapted: frozenset[str] = frozenset()
+    ) -> None:
         self.trunk = trunk.eval()
         self.tokenizer = tokenizer
-        self.model_id = model_id
+        self.base_id = base_id
+        self.model_id = f"{base_id}+{deltas[:12]}" if deltas else base_id
+        self.adapted = adapted
         self.dim = trunk.config.width
 
     @classmethod
-    def load(cls, folder: Path, *, precision: str = "fp32") -> Encoder:
-        """Load an installed encoder folder. Raises ValueError when it is missing or another format."""
+    def load(cls, folder: Path, deltas: Path | None = None, *, precision: str = "fp32") -> Encoder:
+        """Load an installed encoder folder, with what training added in the folder `deltas` if one is given.
+
+        Raises ValueError when a folder is missing, of another format, damaged, or the two do not belong together.
+        """
         source = source_hash(folder)
         config = BertConfig.from_file(folder / "config.json")
         tensors = load_file(folder / "model.safetensors")
         trunk = Bert(config)
         load_embeddings(trunk.embeddings, tensors)
         load_layers(trunk, tensors)
+        digest, adapted = merge_deltas(trunk, deltas, source) if deltas else ("", frozenset[str]())
         trunk.layers.to(torch_precision(precision)).requires_grad_(False)
-        return cls(trunk, Tokenizer.from_file(str(folder / "tokenizer.json")), f"e5-small@{source[:12]}")
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        return cls(trunk, tokenizer, f"e5-small@{source[:12]}", digest, adapted)
 
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
         """Vectors (n, dim), float32, each of unit length, in the order of `texts`."""
@@ -99,11 +121,8 @@ class Encoder:
         with torch.inference_mode():
             for batch in length_batches([len(window) for window in windows]):
                 ids, real = pad_ids([windows[i] for i in batch])
-                hidden = self.trunk(ids, real).float()
-                if real is not None:
-                    hidden = hidden * real[:, :, None]
-                lengths = torch.tensor([len(windows[i]) for i in batch])[:, None]
-                pooled[batch] = hidden.sum(1) / lengths * (lengths - 2).clamp(min=1)
+                content = torch.tensor([max(1, len(windows[i]) - 2) for i in batch])[:, None]
+                pooled[batch] = mean_pool(self.trunk(ids, real).float(), real) * content
         return pooled
 
     def count_tokens(self, text: str) -> int:

@@ -158,9 +158,9 @@ class Reader:
         if settings.get("format_version") != FORMAT_VERSION:
             found_version = settings.get("format_version")
             raise ValueError(f"{card} has format {found_version!r}, this program reads {FORMAT_VERSION}")
-        if settings["encoder"] != encoder.model_id:
+        if settings["encoder"] != encoder.base_id:
             trained_on = settings["encoder"]
-            raise ValueError(f"{card} was trained on encoder {trained_on}, but {encoder.model_id} is installed")
+            raise ValueError(f"{card} was trained on encoder {trained_on}, but {encoder.base_id} is installed")
         found = file_sha256(weights)
         if found != settings["sha256"]:
             raise ValueError(f"{weights} is damaged: SHA-256 {found}, expected {settings['sha256']}")
@@ -276,7 +276,8 @@ def best_spans(start: Tensor, end: Tensor, features: Features) -> list[Span]:
 def load_reader_weights(net: ReaderNet, encoder: Encoder, tensors: dict[str, Tensor]) -> None:
     """Start from the encoder's layers and lay `tensors` (names of ReaderNet, without the word table) over them.
 
-    Raises ValueError for a tensor that the network does not have or that has another shape.
+    Raises ValueError for a tensor that the network does not have or that has another shape, and where a layer would
+    come from the encoder that deltas have changed since.
     """
     net.trunk.layers.load_state_dict(encoder.trunk.layers.state_dict())
     own = dict(net.named_parameters())
@@ -284,6 +285,9 @@ def load_reader_weights(net: ReaderNet, encoder: Encoder, tensors: dict[str, Ten
         if name not in own or own[name].shape != tensor.shape:
             raise ValueError(f"the reader file holds {name} {tuple(tensor.shape)}, which this network does not have")
         own[name].data.copy_(tensor)
+    lost = sorted(name for name in encoder.adapted if f"trunk.{name}" not in tensors)
+    if lost:
+        raise ValueError(f"the reader file lacks {lost[0]}, which the encoder's deltas have changed")
     missing = [name for name in ("span.weight", "span.bias", "polarity.weight", "polarity.bias") if name not in tensors]
     if missing:
         raise ValueError(f"the reader file lacks {', '.join(missing)}")

@@ -1,18 +1,20 @@
-"""Low-rank deltas on the writer while it is trained (Hu et al. 2021, arXiv:2106.09685, eq. 3); the only door to peft.
+"""Low-rank deltas while they are trained (Hu et al. 2021, arXiv:2106.09685, eq. 3); the only door to peft.
 
-The base is frozen; router, experts and the deltas on attention and FFN of all layers learn. Trained tensors leave
-under the names of `llm.writer.checkpoint`, without peft's, and serving needs no peft at all.
+The base is frozen. Of the writer, router, experts and the deltas on attention and FFN of all layers learn; of the
+encoder's trunk, deltas of chosen layers. Trained tensors leave under the names of `llm.writer.checkpoint` and
+`llm.deltas`, without peft's, and serving needs no peft at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
+from llm.bert import Bert
 from llm.writer.checkpoint import ADAPTED, EXPERT_PARTS, load_base, trained_shapes
 from llm.writer.config import LoraShape, MoeConfig
 from llm.writer.layers import Linear
@@ -49,17 +51,36 @@ def trainable_writer(
 
 def attach_lora(model: Decoder, lora: LoraShape, *, seed: int) -> Decoder:
     """Put fresh deltas on `model` (changed in place and returned); freeze all but deltas and experts."""
-    settings = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=0.0, bias="none", target_modules=list(ADAPTED)
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        inject_adapter_in_model(settings, model)
+    _inject(model, list(ADAPTED), lora.rank, lora.alpha, seed)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(".lora_" in name or ".moe." in name)
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return model
+
+
+def attach_to_trunk(
+    trunk: Bert, layers: Iterable[int], matrices: Sequence[str], *, rank: int, alpha: float, seed: int
+) -> Bert:
+    """Put fresh deltas on the named matrices of some layers (changed in place and returned); freeze all else."""
+    _inject(trunk, [f"layers.{layer}.{name}" for layer in layers for name in matrices], rank, alpha, seed)
+    for name, parameter in trunk.named_parameters():
+        parameter.requires_grad_(".lora_" in name)
+    return trunk
+
+
+def trunk_deltas(trunk: Bert) -> dict[str, Tensor]:
+    """Return the deltas of a trunk of `attach_to_trunk`, under the names of `llm.deltas`, as detached views."""
+    found = {name: parameter for name, parameter in trunk.named_parameters() if ".lora_" in name}
+    return {name.removesuffix(f".{ADAPTER}.weight"): parameter.detach() for name, parameter in found.items()}
+
+
+def _inject(model: nn.Module, targets: list[str], rank: int, alpha: float, seed: int) -> None:
+    """Add deltas that change nothing yet to the modules whose names end with one of `targets`."""
+    settings = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, bias="none", target_modules=targets)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        inject_adapter_in_model(settings, model)
 
 
 def trained_tensors(model: Decoder) -> dict[str, Tensor]:

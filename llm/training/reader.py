@@ -118,7 +118,7 @@ def save_reader(
     os.replace(weights.with_suffix(".tmp"), weights)
     settings = {
         "format_version": FORMAT_VERSION,
-        "encoder": encoder.model_id,
+        "encoder": encoder.base_id,
         "sha256": file_sha256(weights),
         "calibration": asdict(calibration),
         "training": facts,
