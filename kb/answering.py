@@ -19,16 +19,18 @@ from kb.errors import InvalidInput
 from kb.followups import search_text
 from kb.language import is_written_in, not_found, question_language
 from kb.reading import Believed, Read, read_passages
+from kb.reranking import CANDIDATES, SHOWN
 from kb.writing import Composer, Said, sentences_of
 from llm.evidence import Evidence, Source, gather_evidence
 from llm.writer.check import Checked
 from llm.writer.negation import negates
 from llm.writer.writer import Writer
 
-PASSAGES = 3
 LONGEST_QUESTION = 4_000
 """Characters; a longer text is refused rather than cut silently."""
 _RESERVED_S = 0.03  # of the budget, for checking and storing the answer
+_READ_SHARE = 0.35  # of the budget after which no passage beyond the first three is read
+_READ_SHARE_STREAMED = 0.75  # the same where writing may go on after the budget
 
 Mode = Literal["quote", "write"]
 
@@ -59,6 +61,7 @@ class Timings:
     embed: float | None = None
     search: float | None = None
     read: float | None = None
+    rerank: float | None = None
     write: float | None = None
     first_token: float | None = None
     total: float = 0.0
@@ -138,8 +141,9 @@ class _Clock:
 
 def answer(components: Components, principal: Principal, question: Question) -> Answer:
     """Answer within the budget. Raises NotFound for an unknown collection, InvalidInput for no question or a novel."""
-    budget_ms = components.settings.budget_ms if question.budget_ms is None else question.budget_ms
-    for event in _trip(components, principal, question, limit_ms=budget_ms):
+    budget_ms = _budget_ms(components, question)
+    read_ms = _READ_SHARE * budget_ms
+    for event in _trip(components, principal, question, limit_ms=budget_ms, read_ms=read_ms):
         if isinstance(event, Done):
             return event.answer
     raise AssertionError("the trip ends with its answer")
@@ -147,23 +151,32 @@ def answer(components: Components, principal: Principal, question: Question) -> 
 
 def stream(components: Components, principal: Principal, question: Question) -> Generator[Event, None, None]:
     """Sources, EvidenceFound, Token…, Done. Writing may take the installation's `write_ms`. Raises as `answer` does."""
-    return _trip(components, principal, question, limit_ms=components.settings.write_ms)
+    read_ms = _READ_SHARE_STREAMED * _budget_ms(components, question)
+    return _trip(components, principal, question, limit_ms=components.settings.write_ms, read_ms=read_ms)
+
+
+def _budget_ms(components: Components, question: Question) -> int:
+    return components.settings.budget_ms if question.budget_ms is None else question.budget_ms
 
 
 def _trip(
-    components: Components, principal: Principal, question: Question, *, limit_ms: int
+    components: Components, principal: Principal, question: Question, *, limit_ms: int, read_ms: float
 ) -> Generator[Event, None, None]:
+    """`limit_ms` ends the writing, `read_ms` the reading of further passages; 0 is no limit."""
     clock = _Clock()
     texts = _asked(question)
     with components.database.read() as session:
         groups = readable_groups(session, principal, question.collections)
     for text in texts:
-        found = components.index.find(text, PASSAGES, groups)
+        found = components.index.find(text, CANDIDATES, groups)
         clock.add(embed=found.timings.embed_ms, search=found.timings.search_ms)
-        yield Sources(tuple(show(n, passage) for n, passage in enumerate(found.passages, start=1)))
+        yield Sources(tuple(show(n, passage) for n, passage in enumerate(found.passages[:SHOWN], start=1)))
         reading = time.monotonic()
-        read = read_passages(components, question.text, found.passages)
-        clock.add(read=1000 * (time.monotonic() - reading))
+        until = clock.begun + read_ms / 1000 if read_ms else None
+        read = read_passages(components, question.text, found.passages, until)
+        clock.add(read=1000 * (time.monotonic() - reading) - read.further_ms, rerank=read.further_ms)
+        if [one.found.chunk.id for one in read.passages] != [one.chunk.id for one in found.passages[:SHOWN]]:
+            yield Sources(tuple(show(n, one.found) for n, one in enumerate(read.passages, start=1)))
         if read.is_answered:
             break
     yield EvidenceFound(read.confidence, _quoted(read))
@@ -185,7 +198,7 @@ def _trip(
         confidence=read.confidence,
         quote=read.quote_text if read.is_answered else "",
         citations=_citations(read, said),
-        passages=tuple(show(n, one, read.quotes[n - 1]) for n, one in enumerate(found.passages, start=1)),
+        passages=tuple(show(n, one.found, one.quote) for n, one in enumerate(read.passages, start=1)),
         model=_model(components, has_written),
         index_generation=found.generation,
         timings_ms=clock.timings,
@@ -233,7 +246,8 @@ def _say(
 
 
 def _before_writing(clock: _Clock) -> float:
-    return sum(stage or 0.0 for stage in (clock.timings.embed, clock.timings.search, clock.timings.read))
+    times = clock.timings
+    return sum(stage or 0.0 for stage in (times.embed, times.search, times.read, times.rerank))
 
 
 def _write(

@@ -60,22 +60,26 @@ def retrieval(
     pools: Pools = None,
     sources: Sources = None,
     exclude_sources: Excluded = None,
+    reranked: Annotated[bool, typer.Option("--rerank", help="Also with the reader as judge (slow).")] = False,
     rows: RowsFile = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """Does the right passage come up? Each stage of the search is measured on its own."""
-    from kb.bootstrap import INGEST_ONLY, open_components
+    from kb.bootstrap import open_components
     from kb.evaluation.retrieval import RetrievalOptions, run_retrieval
 
     settings = settings_for(context, home)
-    with open_components(settings, need=INGEST_ONLY) as components, _rows_to(rows) as on_row:
+    with open_components(settings, need={"read"} if reranked else set()) as components, _rows_to(rows) as on_row:
+        if reranked and components.reader is None:
+            raise ModelMissing(f"{settings.checkpoint} lacks a trained reader; see kb train")
         options = RetrievalOptions(
             file=file,
             embedder=components.embedder,
             pools=tuple(pools or ()),
             sources=tuple(sources or ()),
             exclude_sources=tuple(exclude_sources or ()),
+            reader=components.reader,
             cache=settings.home / "evaluation" / "vectors.sqlite3",
             on_progress=note,
             on_row=on_row,

@@ -77,6 +77,7 @@ TEXTS: dict[str, Text] = {
     "stage_embed": Text("Understand the question", "理解问题"),
     "stage_search": Text("Search", "检索"),
     "stage_read": Text("Read", "阅读"),
+    "stage_rerank": Text("Read further passages", "阅读更多段落"),
     "stage_write": Text("Write", "撰写"),
     "stage_first_token": Text("Until the first words", "首字出现"),
     "stage_total": Text("Total", "合计"),

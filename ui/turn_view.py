@@ -19,7 +19,7 @@ from ui.session import html, say
 from ui.sources import Source, cited_sources, found_source
 
 HEADING = 90  # characters of a heading path in a line; a table's may be long
-STAGES = ("embed", "search", "read", "write", "first_token", "total")
+STAGES = ("embed", "search", "read", "rerank", "write", "first_token", "total")
 Slots = tuple[DeltaGenerator, DeltaGenerator, DeltaGenerator]
 
 

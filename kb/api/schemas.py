@@ -95,6 +95,7 @@ class TimingsOut(Outgoing):
     embed: float | None = None
     search: float | None = None
     read: float | None = None
+    rerank: float | None = None
     write: float | None = None
     first_token: float | None = None
     total: float

@@ -27,7 +27,7 @@ from llm.writer.check import check_sentence
 _WARM_UP = 3
 _PAGE = 100
 _MARK = re.compile(r"\s*\[(\d{1,2})\]")
-_STAGES = ("embed", "search", "read", "write", "first_token", "total")
+_STAGES = ("embed", "search", "read", "rerank", "write", "first_token", "total")
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 One context is one passage with its title as heading; rows without a question or without answers only add passages.
 `lexical` is BM25 over the whole pool, `semantic` the cosine of the meaning, `vector` the one 1536-dim search, and
-`rescored` what `SearchIndex.search` returns, near-duplicates set back and all.
+`rescored` what `SearchIndex.search` returns, near-duplicates set back and all. With a reader, `reranked` is the order
+after it has judged the first of those.
 """
 
 import hashlib
 import sqlite3
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,6 +22,8 @@ from numpy.typing import NDArray
 from ingest.records import passage_text
 from kb.errors import InvalidInput
 from kb.evaluation.rows import Context, Row, distinct_contexts, read_rows
+from kb.reranking import CANDIDATES, Candidate, rerank
+from llm.reader import EvidenceReader, Passage
 from retrieval.embedder import SEMANTIC_DIM, HybridEmbedder, QueryWeights
 from retrieval.lexical import TermCounts, bm25, count_terms, pack_terms, unpack_terms
 from retrieval.metrics import HIT_DEPTHS, rank_by_score, summarize_ranks
@@ -32,13 +36,17 @@ _EMBEDDED_TOGETHER: Final = 32
 
 @dataclass(frozen=True)
 class RetrievalOptions:
-    """What to measure. `cache` is a file that keeps passage vectors between runs; None embeds anew."""
+    """What to measure. `cache` is a file that keeps passage vectors between runs; None embeds anew.
+
+    With a `reader` the candidates are also reranked by it, without a time limit; that takes most of the time.
+    """
 
     file: Path
     embedder: HybridEmbedder
     pools: tuple[Path, ...] = ()
     sources: tuple[str, ...] = ()
     exclude_sources: tuple[str, ...] = ()
+    reader: EvidenceReader | None = None
     knobs: SearchKnobs = field(default_factory=SearchKnobs)
     cache: Path | None = None
     on_progress: Callable[[str], None] = lambda sentence: None
@@ -51,10 +59,11 @@ class _Pool:
     terms: list[TermCounts]
     matrix: NDArray[np.float32]
     position: dict[str, int]
+    passages: list[Passage]
 
 
 def run_retrieval(options: RetrievalOptions) -> dict[str, Any]:
-    """Return `{n, pool, rows: {lexical|semantic|vector|rescored: {"hit@1", "hit@3", "hit@5", "hit@10", "mrr"}}}`.
+    """Return `{n, pool, rows: {STAGE: {"hit@1", "hit@3", "hit@5", "hit@10", "mrr"}}}`, stages as above.
 
     Hits are percent of the `n` questions; `pool` is the number of passages. InvalidInput where no row of the file has a
     question, answers and one context; each row goes to `on_row` with its ranks.
@@ -65,7 +74,7 @@ def run_retrieval(options: RetrievalOptions) -> dict[str, Any]:
         raise InvalidInput(f"{options.file.name} has no row with a question, answers and a context.")
     rows = own + [row for path in options.pools for row in read_rows(path, exclude_sources=options.exclude_sources)]
     pool = _embed_pool(distinct_contexts(rows), options)
-    ranks: dict[str, list[float | None]] = {"lexical": [], "semantic": [], "vector": [], "rescored": []}
+    ranks: dict[str, list[float | None]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="kb-eval-") as folder:
         index = SearchIndex(Path(folder), options.embedder, options.knobs)
         index.add(pool.entries)
@@ -102,13 +111,22 @@ def _ranks(
     weights = QueryWeights(scope.idf, options.knobs.query_lexical_share)
     query = options.embedder.embed_query(row.question, weights)
     result = index.search(row.question, max(HIT_DEPTHS), frozenset({_GROUP}))
-    order = [hit.id for hit in result.hits]
-    return {
+    order = [hit.id - 1 for hit in result.hits]
+    found = {
         "lexical": rank_by_score(bm25(words, scope.idf(words.hashes), pool.terms, scope.mean_length), right),
         "semantic": rank_by_score(pool.matrix[:, :SEMANTIC_DIM] @ query[:SEMANTIC_DIM], right),
         "vector": rank_by_score(pool.matrix @ query, right),
-        "rescored": order.index(right + 1) + 1.0 if right + 1 in order else None,
+        "rescored": _place(order, right),
     }
+    if options.reader is not None:
+        candidates = [Candidate(pool.passages[hit.id - 1], hit.score) for hit in result.hits[:CANDIDATES]]
+        judged = rerank(options.reader, row.question, candidates, None).order
+        found["reranked"] = _place([order[at] for at in judged] + order[len(judged) :], right)
+    return found
+
+
+def _place(order: Sequence[int], right: int) -> float | None:
+    return order.index(right) + 1.0 if right in order else None
 
 
 def _embed_pool(contexts: Sequence[Context], options: RetrievalOptions) -> _Pool:
@@ -119,7 +137,8 @@ def _embed_pool(contexts: Sequence[Context], options: RetrievalOptions) -> _Pool
         for number, text in enumerate(texts)
     ]
     position = {context.text: number for number, context in enumerate(contexts)}
-    return _Pool(entries, [unpack_terms(entry.terms) for entry in entries], matrix, position)
+    passages = [Passage(context.title, context.text) for context in contexts]
+    return _Pool(entries, [unpack_terms(entry.terms) for entry in entries], matrix, position, passages)
 
 
 def _embed(texts: Sequence[str], options: RetrievalOptions) -> NDArray[np.float32]:

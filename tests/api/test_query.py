@@ -18,7 +18,7 @@ FIELDS = {
     "index_generation", "timings_ms",
 }  # fmt: skip
 CITATION = {"n", "document_id", "document", "source", "page", "heading", "chunk_id", "start", "end", "quote"}
-TIMINGS = {"embed", "search", "read", "write", "first_token", "total"}
+TIMINGS = {"embed", "search", "read", "rerank", "write", "first_token", "total"}
 QUESTION = "How many days of paid holiday does an employee have?"
 
 

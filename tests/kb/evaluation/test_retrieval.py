@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from kb.errors import InvalidInput
 from kb.evaluation.retrieval import RetrievalOptions, run_retrieval
+from kb.reranking import CANDIDATES
 from llm.encoder import Encoder
+from llm.reader import Reader
 from retrieval.embedder import HybridEmbedder
-from tests.tiny import tiny_models
+from tests.tiny import tiny_checkpoint, tiny_models
 
 STAGES = ["lexical", "semantic", "vector", "rescored"]
 SUBJECTS = ["password", "server", "index", "account", "token", "model", "backup", "cluster", "invoice", "holiday"]
@@ -69,6 +71,21 @@ def test_rows_are_reported_with_their_ranks(options: RetrievalOptions) -> None:
     run_retrieval(replace(options, on_row=seen.append))
     assert [row["question"] for row in seen] == [f"Who renews the {subject}?" for subject in SUBJECTS[:8]]
     assert all(list(row["ranks"]) == STAGES for row in seen)
+
+
+def test_with_a_reader_the_first_candidates_are_judged_and_the_rest_stay(
+    options: RetrievalOptions, encoder: Encoder, tmp_path: Path
+) -> None:
+    checkpoint = tiny_checkpoint(tmp_path / "kb", tiny_models(tmp_path / "models"))
+    seen: list[Mapping[str, Any]] = []
+    judged = replace(options, reader=Reader.load(checkpoint, encoder), on_row=seen.append)
+    figures = run_retrieval(judged)["rows"]
+    assert list(figures) == [*STAGES, "reranked"]
+    assert figures["reranked"]["hit@10"] == figures["rescored"]["hit@10"] == 100
+    for ranks in (row["ranks"] for row in seen):  # judging reorders the first ones among themselves
+        assert (ranks["rescored"] <= CANDIDATES) == (ranks["reranked"] <= CANDIDATES)
+        assert ranks["rescored"] <= CANDIDATES or ranks["reranked"] == ranks["rescored"]
+    assert any(row["ranks"]["rescored"] != row["ranks"]["reranked"] for row in seen)
 
 
 class _Counting:
