@@ -14,7 +14,7 @@ from kb.errors import InvalidInput
 from kb.evaluation.retrieval import RetrievalOptions, run_retrieval
 from kb.reranking import CANDIDATES
 from llm.encoder import Encoder
-from llm.reader import Reader
+from llm.reader import Calibration, Reader
 from retrieval.embedder import HybridEmbedder
 from tests.tiny import tiny_checkpoint, tiny_models
 
@@ -78,7 +78,9 @@ def test_with_a_reader_the_first_candidates_are_judged_and_the_rest_stay(
 ) -> None:
     checkpoint = tiny_checkpoint(tmp_path / "kb", tiny_models(tmp_path / "models"))
     seen: list[Mapping[str, Any]] = []
-    judged = replace(options, reader=Reader.load(checkpoint, encoder), on_row=seen.append)
+    decided = Calibration(scale=500.0, offset=-500 * 1.65)  # small differences count
+    reader = Reader.load(checkpoint, encoder).with_calibration(decided)
+    judged = replace(options, reader=reader, on_row=seen.append)
     figures = run_retrieval(judged)["rows"]
     assert list(figures) == [*STAGES, "reranked"]
     assert figures["reranked"]["hit@10"] == figures["rescored"]["hit@10"] == 100
