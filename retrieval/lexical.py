@@ -1,7 +1,8 @@
 """Words: what counts as a term, how terms are packed and hashed, and BM25.
 
 A text becomes a bag of terms: English words lightly stemmed, Han text as single characters and bigrams in simplified
-form, identifiers and numbers whole beside their parts, function words left out. Terms travel as 32-bit hashes with
+form, Kana, Hangul and Thai as bigrams (no blanks tell their words apart, or endings stick to them), identifiers and
+numbers whole beside their parts, function words left out. Terms travel as 32-bit hashes with
 counts; the words themselves are not kept. The lexical half of a passage vector is that bag, feature-hashed with signs;
 it holds no idf, so it never goes stale.
 """
@@ -22,7 +23,7 @@ from retrieval.han_variants import TO_SIMPLIFIED
 from retrieval.stop_terms import HAN_PARTICLES, HAN_STOP_PHRASES, STOP_WORDS
 
 LEXICAL_DIM: Final = 1152
-TERMS_VERSION: Final = 3
+TERMS_VERSION: Final = 4
 """Raised whenever the same text would give other terms or another lexical half; part of the embedder's model id."""
 
 BM25_K1: Final = 1.2
@@ -32,13 +33,16 @@ REFERENCE_LENGTH: Final = 128.0
 
 _LONGEST_WORD: Final = 64
 _HAN: Final = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_ATOM: Final = rf"[^\W_{_HAN}]+"
+_RUNNING: Final = "\u0e01-\u0e3a\u0e40-\u0e4e\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uac00-\ud7a3"
+_ATOM: Final = rf"[^\W_{_HAN}{_RUNNING}]+"
 _TOKEN: Final = re.compile(
-    rf"(?P<han>[{_HAN}]+)"
+    rf"(?P<han>[{_HAN}]+)|(?P<running>[{_RUNNING}]+)"
     r"|(?P<language>(?<![^\W_])[A-Za-z](?:\+\+|\#)(?![^\W_]))"
-    rf"|(?P<number>\d+(?:[.,:]\d+)+(?![^\W{_HAN}]))"
+    rf"|(?P<number>\d+(?:[.,:]\d+)+(?![^\W{_HAN}{_RUNNING}]))"
     rf"|(?P<word>{_ATOM}(?:[._\-'’@]{_ATOM}|_+{_ATOM})*)"
 )
+_SYLLABLE: Final = re.compile("[^\u0e31\u0e34-\u0e3a\u0e47-\u0e4e][\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]*")
+"""A character with the Thai marks above and below it."""
 _INVISIBLE: Final = (0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF)
 _FOLDED: Final = {**TO_SIMPLIFIED, **dict.fromkeys(_INVISIBLE, "")}
 _THOUSANDS: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -59,6 +63,8 @@ def terms(text: str) -> list[str]:
             for run in HAN_STOP_PHRASES.sub(" ", token).split():
                 found.extend(character for character in run if character not in HAN_PARTICLES)
                 found.extend(run[i : i + 2] for i in range(len(run) - 1))
+        elif match.lastgroup == "running":
+            found.extend(_running_terms(token))
         elif match.lastgroup == "language":
             found.append(token.lower())
         elif match.lastgroup == "number":
@@ -66,6 +72,14 @@ def terms(text: str) -> list[str]:
         else:
             found.extend(_word_terms(token))
     return found
+
+
+def _running_terms(run: str) -> list[str]:
+    """Bigrams of a run of Kana, Hangul or Thai; a single one is itself, but a single Hiragana is a particle."""
+    syllables = _SYLLABLE.findall(run)
+    if len(syllables) == 1:
+        return [] if "\u3041" <= run <= "\u3096" else syllables
+    return ["".join(syllables[i : i + 2]) for i in range(len(syllables) - 1)]
 
 
 @lru_cache(maxsize=1 << 16)

@@ -61,7 +61,7 @@ def test_idf_moves_the_query_and_never_a_passage(embedder: HybridEmbedder) -> No
 
 
 def test_the_model_id_names_encoder_and_word_rules(encoder: Encoder, embedder: HybridEmbedder) -> None:
-    assert embedder.model_id == f"{encoder.model_id}+words3"
+    assert embedder.model_id == f"{encoder.model_id}+words4"
 
 
 def test_an_encoder_of_another_width_is_refused(encoder: Encoder) -> None:
