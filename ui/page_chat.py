@@ -18,16 +18,6 @@ HISTORY_TURNS = 6  # earlier questions with their answers that are sent along
 
 
 @dataclass
-class Turn:
-    """A question and what came of it: an answer, an error, or neither when it was stopped."""
-
-    question: str
-    answer: dict[str, Any] | None = None
-    error: ApiError | None = None
-    running: bool = False
-
-
-@dataclass
 class Progress:
     """What has arrived of a streamed answer so far."""
 
@@ -35,6 +25,16 @@ class Progress:
     evidence: dict[str, Any] | None = None
     tokens: list[str] = field(default_factory=list)
     answer: dict[str, Any] | None = None
+
+
+@dataclass
+class Turn:
+    """A question and what came of it: an answer, an error, or neither when it was stopped on the way."""
+
+    question: str
+    answer: dict[str, Any] | None = None
+    error: ApiError | None = None
+    progress: Progress = field(default_factory=Progress)
 
 
 def forget() -> None:
@@ -45,8 +45,6 @@ def forget() -> None:
 def render() -> None:
     """Draw the conversation so far, take a question, and answer it."""
     turns: list[Turn] = st.session_state.setdefault(TURNS, [])
-    for turn in turns:
-        turn.running = False  # a turn that this run did not start was interrupted
     asked = st.chat_input(say("ask_placeholder"), key="question", max_chars=4000, submit_mode="stop")
     if not turns and not asked:
         _welcome()
@@ -55,7 +53,7 @@ def render() -> None:
     if st.session_state.pop(FRESH, False):
         scroll_to("question")
     if asked and asked.strip():
-        turn = Turn(asked.strip(), running=True)
+        turn = Turn(asked.strip())
         turns.append(turn)
         _answer(turn, turns[:-1])
         st.session_state[FRESH] = True
@@ -69,7 +67,8 @@ def _show(number: int, turn: Turn) -> None:
     elif turn.error is not None:
         html(f'<div class="kb-notice kb-notice-error" role="alert"><p>{escape(error_text(turn.error))}</p></div>')
     else:
-        html(f'<p class="kb-status">{escape(say("stopped"))}</p>')
+        seen = turn.progress
+        turn_view.stopped(seen.passages, seen.evidence, seen.tokens)
 
 
 def _answer(turn: Turn, earlier: list[Turn]) -> None:
@@ -79,7 +78,7 @@ def _answer(turn: Turn, earlier: list[Turn]) -> None:
     status, written, evidence = st.empty(), st.empty(), st.empty()
     chosen = st.session_state.get(COLLECTIONS) or None
     ask = Ask(turn.question, chosen, _history(earlier), st.session_state.get(MODE) or "write")
-    progress = Progress()
+    progress = turn.progress
     turn_view.status(status, say("searching"))
     events = api().ask(ask)
     try:

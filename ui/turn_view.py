@@ -29,8 +29,9 @@ def question(words: str) -> None:
 
 
 def status(slot: DeltaGenerator, words: str) -> None:
-    """One line that says what is being done."""
-    slot.html(clean(f'<p class="kb-status kb-working" role="status">{escape(words)}</p>'))
+    """One line that says what is being done; the style sheet turns it into "stopped" when the page stops working."""
+    doing = f'<span class="kb-doing">{escape(words)}</span><span class="kb-stopped">{escape(say("stopped"))}</span>'
+    slot.html(clean(f'<p class="kb-status kb-working" role="status">{doing}</p>'))
 
 
 def progress(
@@ -48,6 +49,13 @@ def progress(
     cards = "".join(_card(source) for source in cited_sources(evidence["citations"], passages))
     if cards:
         below.html(clean(f'<div class="kb-evidence"><h3>{escape(say("evidence"))}</h3>{cards}</div>'))
+
+
+def stopped(passages: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any] | None, tokens: Sequence[str]) -> None:
+    """What had arrived of an answer when it was stopped."""
+    slots = (st.empty(), st.empty(), st.empty())
+    progress(passages, evidence, tokens, slots)
+    slots[0].html(clean(f'<p class="kb-status">{escape(say("stopped"))}</p>'))
 
 
 def answer(number: int, body: Mapping[str, Any]) -> None:

@@ -31,10 +31,11 @@ PATIENCE_MS = 180_000  # a busy machine is slow; nothing here is a matter of spe
 
 @dataclass(frozen=True)
 class Servers:
-    """Addresses of a running API and of the screens before it."""
+    """Addresses of a running API and of the screens before it, and the API's process."""
 
     api: str
     screens: str
+    process: int
 
 
 class Window:
@@ -94,7 +95,7 @@ def _running(home: Path, models: Path, checkpoint: Path) -> Iterator[Servers]:
         window = start("ui", "--port", str(ui_port), "--api", api)
         await_answer(f"{api}/readyz", server, "API")
         await_answer(f"{screens}/_stcore/health", window, "chat")
-        yield Servers(api, screens)
+        yield Servers(api, screens, server.pid)
 
 
 def _with_threshold(folder: Path, models: Path, threshold: float) -> Path:
