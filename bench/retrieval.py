@@ -3,7 +3,8 @@
 The pool of a question set is the contexts of all files of its language. With --against, the same questions are searched
 with the encoder of another checkpoint ("base": the base without deltas), and the differences of the mean reciprocal
 rank are given with their paired 95 % interval: the rule by which a trained encoder is kept or not. Vectors are kept
-under KB_HOME/evaluation, so a second run takes minutes instead of half an hour.
+under KB_HOME/evaluation, so a second run takes minutes instead of half an hour. Run it as a module, since its own name
+is that of a folder: python -m bench.retrieval --data FOLDER
 """
 
 import argparse
