@@ -39,7 +39,7 @@ class SearchKnobs:
     """What can be tuned; the defaults were chosen on training questions (docs/decisions.md)."""
 
     candidates: int = 100
-    lexical_weight: float = 0.5
+    lexical_weight: float = 0.3
     """Share of BM25 in the final score, 0..1."""
     query_lexical_share: float = 0.3
     """Share of the lexical half in the query vector that finds the candidates, 0..1."""

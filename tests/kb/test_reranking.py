@@ -1,6 +1,5 @@
 """Reranking with a real reader on tiny weights: what it keeps is what reading one by one and sorting would keep."""
 
-import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +39,7 @@ def search(parts: Parts, folder: Path, pages: tuple[str, ...], question: str) ->
 
 def reference_score(reader: Reader, question: str, one: Candidate) -> float:
     reading = reader.read(question, [one.passage])[0]
-    return one.score + READER_WEIGHT * math.log(reading.confidence / (1 - reading.confidence))
+    return one.score + READER_WEIGHT * reading.confidence
 
 
 def test_the_best_of_all_candidates_come_first_where_time_allows(

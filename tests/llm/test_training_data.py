@@ -20,7 +20,7 @@ def row(**changes: object) -> Row:
         "id": "1",
         "lang": "en",
         "source": "test",
-        "family": "hand",
+        "family": "own",
         "kind": "short",
         "title": "Access",
         "context": "The admin can delete a page. The user can read each page on the server.",

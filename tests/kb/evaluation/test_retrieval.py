@@ -16,6 +16,7 @@ from kb.reranking import CANDIDATES
 from llm.encoder import Encoder
 from llm.reader import Calibration, Reader
 from retrieval.embedder import HybridEmbedder
+from retrieval.search import SearchKnobs
 from tests.tiny import tiny_checkpoint, tiny_models
 
 STAGES = ["lexical", "semantic", "vector", "rescored"]
@@ -80,7 +81,8 @@ def test_with_a_reader_the_first_candidates_are_judged_and_the_rest_stay(
     seen: list[Mapping[str, Any]] = []
     decided = Calibration(scale=500.0, offset=-500 * 1.65)  # small differences count
     reader = Reader.load(checkpoint, encoder).with_calibration(decided)
-    judged = replace(options, reader=reader, on_row=seen.append)
+    by_meaning = SearchKnobs(lexical_weight=0.0)  # which means nothing here, so that judging changes the order
+    judged = replace(options, reader=reader, knobs=by_meaning, on_row=seen.append)
     figures = run_retrieval(judged)["rows"]
     assert list(figures) == [*STAGES, "reranked"]
     assert figures["reranked"]["hit@10"] == figures["rescored"]["hit@10"] == 100
