@@ -42,12 +42,12 @@ class QuestionSet:
     pools: tuple[Path, ...]
 
 
-def question_sets(data: Path) -> list[QuestionSet]:
-    """The sets that are measured: one a dev file, the mixed English file by source."""
+def question_sets(data: Path, without: Sequence[str]) -> list[QuestionSet]:
+    """The sets that are measured: one a dev file, the mixed English file by source; files of `without` are no pool."""
     found: list[QuestionSet] = []
     for lang in LANGUAGES:
         files = sorted([*data.glob(f"{lang}.*.jsonl.gz"), *data.glob(f"*.{lang}.*.jsonl.gz")])
-        pools = tuple(file for file in files if not file.name.startswith("pair."))
+        pools = tuple(file for file in files if not file.name.startswith(("pair.", *without)))
         for file in pools:
             name = file.name.removesuffix(".dev.jsonl.gz")
             if name == file.name or name.startswith("follow."):
@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with question files (*.jsonl.gz)")
     parser.add_argument("--against", help=f"folder of another checkpoint, or {BASE!r}: compare the encoders")
     parser.add_argument("--only", action="append", help="measure only the set of this name; may be repeated")
+    parser.add_argument("--without", action="append", help="leave files whose names begin so out of the pool")
     parser.add_argument("--rerank", action="store_true", help="also with the reader as judge (slow)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     asked = parser.parse_args()
@@ -127,7 +128,9 @@ def main() -> None:
         encoder = networks.encoder()
         reader = networks.reader(encoder) if asked.rerank else None
         cache = settings.home / "evaluation" / "vectors.sqlite3"
-        sets = [one for one in question_sets(asked.data) if not asked.only or one.name in asked.only]
+        sets = [
+            one for one in question_sets(asked.data, asked.without or []) if not asked.only or one.name in asked.only
+        ]
         if not sets:
             raise KbError(f"{asked.data} has no question set of the names asked for.")
         results = [measured(one, HybridEmbedder(encoder.encode, encoder.model_id), reader, cache) for one in sets]
