@@ -31,11 +31,10 @@ PATIENCE_MS = 180_000  # a busy machine is slow; nothing here is a matter of spe
 
 @dataclass(frozen=True)
 class Servers:
-    """Addresses of a running API and of the screens before it, and the API's process."""
+    """Addresses of a running API and of the screens before it."""
 
     api: str
     screens: str
-    process: int
 
 
 class Window:
@@ -95,7 +94,7 @@ def _running(home: Path, models: Path, checkpoint: Path) -> Iterator[Servers]:
         window = start("ui", "--port", str(ui_port), "--api", api)
         await_answer(f"{api}/readyz", server, "API")
         await_answer(f"{screens}/_stcore/health", window, "chat")
-        yield Servers(api, screens, server.pid)
+        yield Servers(api, screens)
 
 
 def _with_threshold(folder: Path, models: Path, threshold: float) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 
 import httpx
@@ -112,22 +110,6 @@ def test_a_new_conversation_forgets_the_old_one(answering: Servers, browse: Brow
     page.get_by_role("button", name="New conversation").click()
     expect(page.get_by_text("What would you like to know?")).to_be_visible()
     assert page.locator(".kb-question").count() == 0
-
-
-def test_a_stopped_question_says_so_and_the_next_one_is_answered(answering: Servers, browse: Browse):
-    page = (window := browse(answering.screens)).page
-    os.kill(answering.process, signal.SIGSTOP)  # whatever is asked now waits
-    try:
-        window.ask(QUESTION)
-        expect(page.locator(".kb-doing")).to_be_visible()
-        page.locator("[data-testid=stChatInput] button").last.click()
-    finally:
-        os.kill(answering.process, signal.SIGCONT)
-    expect(page.get_by_text("Stopped.", exact=True)).to_be_visible()
-    expect(page.locator(".kb-doing")).to_be_hidden()
-    window.ask(QUESTION)
-    expect(page.locator(".kb-facts")).to_have_count(1)
-    expect(page.get_by_text("Stopped.", exact=True)).to_have_count(1)
 
 
 def test_streamlits_own_menus_are_hidden(answering: Servers, browse: Browse):
