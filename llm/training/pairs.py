@@ -8,17 +8,14 @@ batch, since it would stand against itself.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
 from llm.encoder import BEGIN, END
-from llm.training.reader_data import OLDER_FAMILIES, answer_span
+from llm.training.reader_data import OLDER_FAMILIES, Neighbours, answer_span
 from llm.training.rows import Row
-
-Neighbours = Callable[[Sequence[Row], Sequence[str]], list[list[int]]]
-"""For each row the indices of the nearest passages (of a list of passages), best first, its own left out."""
 
 SHARES = {
     "hard": 1.0, "hand": 0.6, "desk": 0.6, "follow": 0.5, "nq-qed": 1.0, "squad2": 0.04, "selqa": 0.1, "covidqa": 0.1,
